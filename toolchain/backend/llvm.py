@@ -27,7 +27,7 @@ from toolchain.backend.target import TARGETS, Target
 from toolchain.frontend import tree, types
 from toolchain.frontend.types import Type
 from toolchain.lower import cfg
-from toolchain.options import Options
+from toolchain.options import RELEASE, Options
 
 __all__ = ["emit_module", "tables_ir"]
 
@@ -354,7 +354,7 @@ class FunctionEmitter:
         linkage = {"strong": "", "shared": "weak_odr ", "copy": "linkonce_odr "}[
             self.function.linkage]
         comdat = ""
-        if linkage:
+        if linkage and module.options.mode != RELEASE:      # a whole program has one copy
             module.comdats.append(f"{_comdat(symbol)} = comdat any")
             comdat = " comdat"
         section = f' section "{attrs.section}"' if attrs.section else ""
@@ -373,9 +373,7 @@ class FunctionEmitter:
 
     def _flags(self) -> str:
         attrs = self.source.attrs
-        flags = ["nounwind", "null_pointer_is_valid"]
-        if not self.module.target.red_zone:
-            flags.append("noredzone")
+        flags = ["nounwind", "null_pointer_is_valid", "noredzone"]   # so frame sizes are whole
         if attrs.naked:
             flags += ["naked", "noinline"]
         elif attrs.inline:
@@ -700,6 +698,9 @@ def _switch(e: FunctionEmitter, ins: cfg.Switch) -> None:
 def _return(e: FunctionEmitter, ins: cfg.Return) -> None:
     source = e.source
     plain = abi.result(source.result, source.throws)
+    if source.attrs.naked:                # its assembly returns
+        e.put("unreachable")
+        return
     if not source.throws:
         e.put("ret void" if plain == "void" else f"ret {plain} {e.op(ins.value)}")
         return
