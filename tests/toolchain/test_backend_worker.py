@@ -27,8 +27,13 @@ def pool():
 
 
 def ir(name):
-    return (f'{HEAD}define void @{name}() noredzone "warn-stack-size"="0" "frame-pointer"="all" {{\n'
-            f"  %a = alloca [100 x i8]\n  call void asm sideeffect \"\", \"r\"(ptr %a)\n  ret void\n}}\n")
+    return f'''{HEAD}
+define void @{name}() noredzone "warn-stack-size"="0" "frame-pointer"="all" {{
+  %a = alloca [100 x i8]
+  call void asm sideeffect "", "r"(ptr %a)
+  ret void
+}}
+'''
 
 
 def test_results_in_order_with_frames(pool):

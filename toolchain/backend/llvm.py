@@ -85,6 +85,8 @@ class ModuleEmitter:
                 self._global(g, here=False)
         if module.edges:
             body += self._edges()
+        if module.sites:
+            body.append(self._sites())
         for function in module.functions:
             body += FunctionEmitter(self, function).run()
         body += self._aliases()
@@ -136,6 +138,16 @@ class ModuleEmitter:
             'section "kpy_edges", align 8',
             f'@kpy.edge.sites = internal constant [{n} x ptr] [{", ".join(sites)}], '
             'section "kpy_edge_sites", align 8']
+
+    def _sites(self) -> str:
+        """The numbered places of schedule points and faults."""
+        name = self.module.source.name
+        rows = [f"{{ i64, ptr }} {{ i64 {number}, "
+                f"ptr {self.constants.site(place, cfg.Trap.PRINT, name)} }}"
+                for number, place in self.module.sites]
+        self.used.append("@kpy.sites")
+        return (f"@kpy.sites = internal constant [{len(rows)} x {{ i64, ptr }}] "
+                f"[{', '.join(rows)}], section \"kpy_sites\", align 8")
 
     # ---- functions
 
