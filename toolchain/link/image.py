@@ -130,24 +130,28 @@ def _local_symbols(job: Job) -> tuple[np.ndarray, list[bytes]]:
 
 
 def _symbol_table(job: Job, local: tuple[np.ndarray, list[bytes]]) -> tuple[np.ndarray, bytes]:
-    resolution, placement = job.resolution, job.placement
-    strings = bytearray(b"\0" + b"".join(local[1]))
-    rows = np.zeros(len(job.symbols), SYM)
-    for row, (name, value) in zip(rows, job.symbols.items(), strict=True):
-        row["name"], row["value"] = len(strings), value
-        row["info"], row["shndx"] = STB_GLOBAL << 4, SHN_ABS
-        strings += name.encode("utf-8", "backslashreplace") + b"\0"
-        if name in resolution.definitions:
-            number, index = resolution.definitions[name]
-            origin = job.objects[number].symbols[index]
-            row["info"], row["other"] = origin["info"], origin["other"]
-            row["size"] = origin["size"]
-            if name in resolution.commons:
-                row["size"] = resolution.commons[name].size
-                row["shndx"] = _section_at(placement, value)
-            elif origin["shndx"] < len(placement.output[number]):
-                row["shndx"] = placement.output[number][origin["shndx"]] or SHN_ABS
-    return np.concatenate([local[0], rows]), bytes(strings)
+    strings, at = [b"\0", *local[1]], 1 + sum(map(len, local[1]))
+    rows = []
+    for name, value in job.symbols.items():
+        rows.append((at, *_definition(job, name, value)))
+        strings.append(name.encode("utf-8", "backslashreplace") + b"\0")
+        at += len(strings[-1])
+    return np.concatenate([local[0], np.array(rows, dtype=SYM)]), b"".join(strings)
+
+
+def _definition(job: Job, name: str, value: int) -> tuple[int, int, int, int, int]:
+    """(info, other, section, value, size) of a global symbol of the image."""
+    if name not in job.resolution.definitions:
+        return STB_GLOBAL << 4, 0, SHN_ABS, value, 0
+    number, index = job.resolution.definitions[name]
+    _, info, other, shndx, _, size = job.objects[number].symbols[index].item()
+    if name in job.resolution.commons:
+        size, section = job.resolution.commons[name].size, _section_at(job.placement, value)
+    elif shndx < len(job.placement.output[number]):
+        section = int(job.placement.output[number][shndx]) or SHN_ABS
+    else:
+        section = SHN_ABS
+    return info, other, section, value, size
 
 
 def _section_at(placement: Placement, address: int) -> int:
