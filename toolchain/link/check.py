@@ -21,7 +21,7 @@ from elftools.elf.elffile import ELFFile
 from toolchain.link import dwarf
 from toolchain.link.elf import SHF_ALLOC, SHF_EXECINSTR, STT_FUNC, SYM, string_at
 from toolchain.link.errors import Collector, LinkError, Problem
-from toolchain.link.layout import Layout
+from toolchain.link.layout import PAGE, Layout
 
 MULTIBOOT_MAGIC = 0x1BADB002
 MULTIBOOT_SEARCH = 8192
@@ -178,7 +178,7 @@ class _Check:
             (offset >= 0 and offset + load_end - load <= len(self.data),
              "the file does not hold all that it loads"),
             (load_end >= max(ends, default=0), "it does not load all segments"),
-            (bss_end >= max(memory, default=0), "it does not clear all of .bss"),
+            (0 <= bss_end - max(memory, default=0) <= PAGE, "it does not clear just .bss"),
         ):  # fmt: skip
             if not good:
                 self._add("K0916", f"the multiboot header is wrong: {text}")

@@ -138,6 +138,8 @@ class _Placer:
         for number, index in self._kept():
             section = self.objects[number].sections[index]
             item = _Input(number, index, section.size, section.align)
+            if not section.flags & SHF_ALLOC and section.type == SHT_NOBITS:
+                continue
             if not section.flags & SHF_ALLOC:
                 self.unloaded.setdefault(section.name, []).append(item)
                 continue
@@ -262,8 +264,7 @@ class _Placer:
                 cursor = -(-cursor // item.align) * item.align
                 self.result.address[item.obj][item.section] = cursor - start
                 self.result.output[item.obj][item.section] = index
-                if self.objects[item.obj].sections[item.section].type != SHT_NOBITS:
-                    self.result.offset[item.obj][item.section] = cursor
+                self.result.offset[item.obj][item.section] = cursor
                 cursor += item.size
             self.result.sections.append(
                 PlacedSection(name, SHT_PROGBITS, 0, align, 0, 0, start, cursor - start)

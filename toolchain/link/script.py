@@ -44,6 +44,8 @@ def _segment(segment: Segment, sets: Collection[str]) -> list[str]:
         f"    PROVIDE(__seg_{segment.name}_start = .);",
     ]
     for section in segment.sections:
+        if section.nobits:
+            lines.append(f"    PROVIDE(__load_end = . - {bias});")
         lines += _section(segment, section, bias)
         if section.sets:
             for name in sorted(sets):
@@ -76,11 +78,9 @@ def _section(segment: Segment, section: OutputSection, bias: str) -> list[str]:
 def _image_symbols(layout: Layout) -> list[str]:
     first, last = layout.segments[0], layout.segments[-1]
     virtual = next((segment for segment in layout.segments if segment.bias), first)
-    bits = [section for section in last.sections if not section.nobits][-1]
     return [
         f"    PROVIDE(__{layout.prefix}_start = __seg_{virtual.name}_start);",
         f"    PROVIDE(__{layout.prefix}_end = __seg_{last.name}_end);",
         f"    PROVIDE(__load_start = {layout.start:#x});",
-        f"    PROVIDE(__load_end = ADDR({bits.name}) + SIZEOF({bits.name}) - {last.bias:#x});",
         "    PROVIDE(__load_bss_end = physical);",
     ]
