@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-_PANIC = re.compile(r"^panic: .*$", re.MULTILINE)
+_PANIC = re.compile(r"^(panic: .*)\n", re.MULTILINE)
 
 
 class Console:
@@ -36,9 +36,9 @@ class Console:
 
     @property
     def panic(self) -> str | None:
-        """The line of the first panic, or None."""
+        """The line of the first panic, once it is complete, or None."""
         found = _PANIC.search(self.text)
-        return found.group() if found else None
+        return found.group(1) if found else None
 
     def send(self, text: str) -> None:
         """Type `text`."""

@@ -36,6 +36,8 @@ ROOT = Path(__file__).resolve().parents[2]
 LOGS = ROOT / "build" / "test"
 DEFAULT_IMAGE = ROOT / "build" / "kernel.elf"
 _LAST_LINES = 25
+_BACKTRACE_S = 1.0
+"""How long a guest may take to print its backtrace after a panic's line."""
 
 
 class MachineError(AssertionError):
@@ -137,7 +139,7 @@ class Machine:
         """Wait for a panic whose line contains `pattern`; the machine may end by it."""
         self._panic_awaited = True
         text = re.escape(pattern) if isinstance(pattern, str) else pattern.pattern
-        wanted = re.compile(f"^panic: .*{text}.*$", re.MULTILINE)
+        wanted = re.compile(f"^panic: .*{text}.*\n", re.MULTILINE)
         match = self.console.expect(wanted, self._limit(timeout), stop_at_panic=False)
         if match is None:
             raise MachineError(self._story(f"waited for a panic with `{text}`"))
@@ -214,6 +216,7 @@ class Machine:
     def _why(self) -> str:
         """What kept the machine from going on."""
         if self.console.panic:
+            self.console.wait_closed(_BACKTRACE_S)
             return f"the guest said `{self.console.panic}`"
         deadline = time.monotonic() + 1
         while self.console.wait_closed(0) and self._process.poll() is None:
