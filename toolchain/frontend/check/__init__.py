@@ -182,7 +182,7 @@ def check_body(cx: Context, made: Signature) -> None:
         b.know(param)
     function.body = stmt.block(b, made.node.body)
     function.effects = b.effects
-    if not b.dead and function.result is not t.VOID and not attrs.naked:
+    if not b.dead and function.result not in (t.VOID, t.POISON) and not attrs.naked:
         _falls_off(b, made)
 
 

@@ -62,13 +62,17 @@ class Target:
 
 @dataclass(slots=True)
 class Effects:
-    """What a body does, for the effect pass.  Each entry says where and under which lock."""
+    """What a body does, for the effect pass.  Each entry says where and under which lock.
+
+    address_taken: (function type's name or "struct.field", symbol); the symbol "*TYPE" stands for
+    every function of that type.
+    """
 
     calls: list[tuple[str, Loc, Loc | None]] = field(default_factory=list)
     indirect: list[tuple[Any, Loc, Loc | None]] = field(default_factory=list)
     functions: dict[str, tree.Function] = field(default_factory=dict)
     globals: dict[str, tree.Global] = field(default_factory=dict)
-    address_taken: list[tuple[str, str]] = field(default_factory=list)   # (type name, symbol)
+    address_taken: list[tuple[str, str]] = field(default_factory=list)
     must_not_block: list[tuple[str, Loc]] = field(default_factory=list)
 
 

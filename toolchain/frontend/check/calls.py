@@ -459,8 +459,8 @@ def _struct(b: Body, node: ast.Call, ty: t.StructType) -> tree.Expr:
             continue
         fields[name] = fill(b, arg, field.ty, f"field `{name}`")
         ok = ok and fields[name].ty is not t.POISON
-        if isinstance(fields[name], tree.FnRef | tree.Convert) and isinstance(field.ty, t.FnType):
-            _note_table(b, ty, name, fields[name])
+        if isinstance(field.ty, t.FnType):
+            note_table(b, ty, name, fields[name])
     for name, field in ty.fields.items():
         if name not in fields and isinstance(field.ty, t.PtrType) and not field.ty.nullable:
             b.error("K0314", node, f"`{name}` would be null: `{field.ty.name}` has no zero",
@@ -469,11 +469,12 @@ def _struct(b: Body, node: ast.Call, ty: t.StructType) -> tree.Expr:
     return tree.StructLit(ty, b.loc(node), fields) if ok else b.poison(node)
 
 
-def _note_table(b: Body, ty: t.StructType, name: str, made: tree.Expr) -> None:
+def note_table(b: Body, ty: t.StructType, name: str, made: tree.Expr) -> None:
+    """For the effect pass: which functions field `name` of operations table `ty` may hold."""
     while isinstance(made, tree.Convert):
         made = made.operand
-    if isinstance(made, tree.FnRef):
-        b.effects.address_taken.append((f"{ty.symbol}.{name}", made.function.symbol))
+    target = made.function.symbol if isinstance(made, tree.FnRef) else f"*{made.ty.name}"
+    b.effects.address_taken.append((f"{ty.symbol}.{name}", target))
 
 
 def fill(b: Body, node: ast.expr, ty: t.Type, what: str) -> tree.Expr:

@@ -6,6 +6,8 @@ A signature is made when someone asks for it; bodies are checked later, from `cx
     @throws                                   Function kernel.mem.kva.alloc
     def alloc(n: u64) -> Ptr[Page]: ...         params [n: u64], result Ptr[Page], throws
 
+A signature that is wrong is reported once and has POISON where it is wrong.
+
 Tests     tests/toolchain/test_check_functions.py
 """
 from __future__ import annotations
@@ -201,18 +203,17 @@ def _sign(cx: Context, decl: FunctionDecl, scope: Scope, name: str, owner: t.Nom
                              doc=ast.get_docstring(node) or "", end_line=node.end_lineno or 0,
                              is_instance=instance or bool(owner and scope.env))
     made = Signature(function, node, scope)
-    ok = _parameters(cx, made, owner, decl)
-    ok = _result(cx, made) and ok
+    _parameters(cx, made, owner, decl)
+    _result(cx, made)
     _attributes(cx, made, decl)
-    if not ok:
-        return None
     cx.bodies[function.symbol] = made
     return made
 
 
 def _parameters(cx: Context, made: Signature, owner: t.NominalType | None, decl: FunctionDecl,
-                ) -> bool:
-    scope, node, ok = made.scope, made.node, True
+                ) -> None:
+    """Fill in the parameters; one that is wrong is POISON, so that the body is still checked."""
+    scope, node = made.scope, made.node
     static = any(n == "staticmethod" for n, _, _ in classes.decorators(cx, scope, node))
     args = node.args.args + node.args.kwonlyargs
     seen: set[str] = set()
@@ -226,40 +227,31 @@ def _parameters(cx: Context, made: Signature, owner: t.NominalType | None, decl:
         elif arg.annotation is None:
             cx.error("K0217", scope, arg, f"parameter `{arg.arg}` needs a type",
                      help=f"for example `{arg.arg}: u32`")
-            ok = False
-            continue
+            ty = t.POISON
         elif (erased := _erased(cx, scope, arg.annotation)) is not None:
             made.erased[arg.arg] = erased
             scope.env[arg.arg] = erased
-            ok = ok and erased is not t.POISON
             continue
         else:
             ty = typeexpr.resolve(cx, scope, arg.annotation)
-        if ty is t.POISON:
-            ok = False
-            continue
         if ty.is_aggregate:
             hint = (f"`{arg.arg}: Slice[{ty.elem.name}]`" if isinstance(ty, t.ArrayType)
                     else f"`{arg.arg}: Ptr[{ty.name}]`")
             cx.error("K0315", scope, arg, f"`{ty.name}` is storage and cannot be passed by value",
                      help=f"take {hint}; callers pass the same expression")
-            ok = False
-            continue
-        if isinstance(ty, t.VoidType):
+            ty = t.POISON
+        if isinstance(ty, t.VoidType) and ty is not t.POISON:
             cx.error("K0301", scope, arg, f"a parameter cannot be `{ty.name}`")
-            ok = False
-            continue
+            ty = t.POISON
         made.function.params.append(tree.Var(arg.arg, ty, "param", scope.loc(arg)))
     if owner is not None and not static and not args:
         cx.error("K0217", scope, node, f"method `{node.name}` needs its `self`")
-        ok = False
     for arg, default in zip(node.args.args[len(node.args.args) - len(node.args.defaults):],
                             node.args.defaults, strict=True):
         made.defaults[arg.arg] = default
     for arg, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
         if default is not None:
             made.defaults[arg.arg] = default
-    return ok
 
 
 def _erased(cx: Context, scope: Scope, note: ast.expr) -> t.Type | None:
@@ -271,30 +263,31 @@ def _erased(cx: Context, scope: Scope, note: ast.expr) -> t.Type | None:
     return None
 
 
-def _result(cx: Context, made: Signature) -> bool:
+def _result(cx: Context, made: Signature) -> None:
     scope, node, function = made.scope, made.node, made.function
+    function.result = t.POISON
     if node.returns is None:
         cx.error("K0217", scope, node, f"`{node.name}` does not say what it returns",
                  help="write `-> None` where it returns nothing")
-        return False
+        return
     note = node.returns
     if is_generator(node):
         meaning = cx.resolve(scope, note.value) if isinstance(note, ast.Subscript) else None
+        made.yields = t.POISON
         if not isinstance(meaning, Vocabulary) or meaning.made != "Iterator":
             cx.error("K0218", scope, note, "a generator's result is `Iterator[T]`")
-            return False
+            return
         made.yields = typeexpr.resolve(cx, scope, note.slice)      # type: ignore[union-attr]
-        return made.yields is not t.POISON
-    function.result = typeexpr.resolve(cx, scope, note)
-    if function.result is t.POISON:
-        return False
-    classes.complete(cx, function.result, scope, note)
-    if isinstance(function.result, t.AtomicType):
+        return
+    result = typeexpr.resolve(cx, scope, note)
+    if result is t.POISON or not classes.complete(cx, result, scope, note):
+        return
+    if isinstance(result, t.AtomicType):
         cx.error("K0315", scope, note, "an Atomic is storage: it cannot be returned")
-        return False
-    if function.result is t.NEVER:
+        return
+    function.result = result
+    if result is t.NEVER:
         function.attrs.noreturn = True
-    return True
 
 
 def _attributes(cx: Context, made: Signature, decl: FunctionDecl) -> None:

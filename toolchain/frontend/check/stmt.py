@@ -279,6 +279,8 @@ def put(b: Body, place: tree.Expr, made: tree.Expr, node: ast.AST) -> None:
         return
     b.out.append(tree.Assign(loc, place, made))
     b.written(place)
+    if isinstance(place, tree.FieldPlace) and isinstance(place.ty, t.FnType):
+        calls.note_table(b, place.base.ty, place.field.name, made)   # type: ignore[arg-type]
     path = expr.path_of(place)
     if path is not None and isinstance(place.ty, t.PtrType) and place.ty.nullable and (
             _never_null(made)):
