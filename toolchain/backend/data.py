@@ -180,13 +180,16 @@ def _type_of(text: str) -> str:
     raise ValueError(text)
 
 
-def tables_ir(entries: list[tree.TableEntry], triple: str, layout: str) -> str:
+def tables_ir(entries: list[tree.TableEntry], triple: str, layout: str,
+              names: Iterable[str] = ()) -> str:
     """The module with every link-time table: kpy.table.NAME, sorted by key, and its .count.
+
+    `names`: tables that are read, and exist even if nothing is in them.
 
     A record is struct kpy.TableEntry: {u64 key, ptr function, Str name, 4 x u64 data}.
     """
     constants = Constants()
-    tables: dict[str, list[tree.TableEntry]] = {}
+    tables: dict[str, list[tree.TableEntry]] = {name: [] for name in names}
     for entry in entries:
         tables.setdefault(entry.table, []).append(entry)
     out = [f'target datalayout = "{layout}"', f'target triple = "{triple}"']

@@ -59,6 +59,23 @@ class ModuleEffects:
 
     functions: list[Summary] = field(default_factory=list)
     taken: list[tuple[str, str]] = field(default_factory=list)
+    upcalls: dict[str, Spot] = field(default_factory=dict)              # called or declared here
+    implements: dict[str, Spot] = field(default_factory=dict)
+    entries: list[Entry] = field(default_factory=list)
+    tables: set[str] = field(default_factory=set)                       # read here
+
+
+@dataclass(slots=True)
+class Entry:
+    """A record of a link-time table, without its tree."""
+
+    table: str
+    key: int
+    name: str
+    unique: bool
+    data: tuple[int, ...]
+    symbol: str
+    spot: Spot
 
 
 def summarize(module: tree.Module) -> ModuleEffects:
@@ -68,6 +85,14 @@ def summarize(module: tree.Module) -> ModuleEffects:
                       if f.attrs.extern or f.attrs.upcall]
     for var in module.globals:
         _taken(var.ty, var.init, out.taken)
+    for function in (*module.functions, *module.externals.values()):
+        if function.attrs.upcall:
+            out.upcalls[function.symbol] = _spot(function.loc)
+        if function.effects is not None:
+            out.tables |= function.effects.tables
+    out.implements = {s: _spot(f.loc) for s, f in module.implements.items()}
+    out.entries = [Entry(e.table, e.key, e.name, e.unique, e.data, f.attrs.export or e.symbol,
+                         _spot(e.loc)) for f in module.functions for e in f.attrs.tables]
     return out
 
 
@@ -103,6 +128,34 @@ def _taken(ty: t.Type, data: Any, out: list[tuple[str, str]], key: str = "") -> 
     elif isinstance(data, list) and isinstance(ty, t.ArrayType | t.SliceType):
         for part in data:
             _taken(ty.elem, part, out)
+
+
+def check_bindings(modules: list[ModuleEffects], sink: Sink, whole: bool) -> None:
+    """Each @upcall has one @implements, each key of a table one record.
+
+    whole: all of the program is here, so that a missing implementation is an error.
+    """
+    found: dict[str, Spot] = {}
+    for module in modules:
+        for symbol, spot in module.implements.items():
+            if symbol in found and found[symbol] != spot:
+                sink.error("K0222", locate(spot), f"`{symbol}` is implemented twice",
+                           notes=(("the other is here", locate(found[symbol])),))
+            found[symbol] = spot
+    if whole:
+        wanted = {s: spot for m in modules for s, spot in m.upcalls.items() if s not in found}
+        for symbol, spot in wanted.items():
+            sink.error("K0222", locate(spot), f"nothing implements the upcall `{symbol}`",
+                       help="some module needs a function marked "
+                            f"`@implements({symbol.rpartition('.')[2]})`")
+    records: dict[tuple[str, int], Entry] = {}
+    for module in modules:
+        for entry in module.entries:
+            first = records.setdefault((entry.table, entry.key), entry)
+            if first is not entry and entry.unique:
+                sink.error("K0223", locate(entry.spot),
+                           f"number {entry.key} of table `{entry.table}` is taken",
+                           notes=((f"`{first.name}` has it", locate(first.spot)),))
 
 
 class Program:

@@ -116,20 +116,25 @@ class Program:
         self.modules: dict[str, ModuleDecl | None] = {}
         self.state: dict[Any, Any] = {}      # what the checker shares between modules
 
-    def add_file(self, path: Path) -> ModuleDecl | None:
-        """The module at `path`: named by its place below a root, else by its stem."""
-        path = Path(path)
-        name, resolved = path.stem, path.resolve()
+    def name_of(self, path: Path) -> str:
+        """The module name of a file: its place below a root, else its stem."""
+        resolved = Path(path).resolve()
         for root in self.roots:
             root = root.resolve()
             if resolved.is_relative_to(root):
                 parts = resolved.relative_to(root).with_suffix("").parts
-                name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-                break
-        if name not in self.modules:
-            self.modules[name] = None
-            self.modules[name] = self._read(name, path, path.name == "__init__.py")
-        return self.modules[name]
+                return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        return Path(path).stem
+
+    def pin(self, name: str, path: Path) -> None:
+        """From now on `name` is the file at `path`."""
+        self.overlay.setdefault(name, Path(path))
+
+    def add_file(self, path: Path) -> ModuleDecl | None:
+        """The module at `path`."""
+        name = self.name_of(path)
+        self.pin(name, path)
+        return self.load(name)
 
     def load(self, name: str) -> ModuleDecl | None:
         """The module `name`, or None where there is none or it does not parse."""
@@ -304,7 +309,7 @@ class _Collector:
                 self.sink.error("K0103", self.module.source.loc(node),
                                 "`import *` hides where a name comes from",
                                 help=f"name what you use: `from {target} import a, b`")
-            elif target == VOCABULARY:
+            elif target == VOCABULARY and self.program.find(f"{target}.{alias.name}") is None:
                 self._declare(Vocabulary(alias.asname or alias.name, self.module, alias, alias.name)
                               )
             else:

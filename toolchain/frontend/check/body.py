@@ -74,6 +74,7 @@ class Effects:
     globals: dict[str, tree.Global] = field(default_factory=dict)
     address_taken: list[tuple[str, str]] = field(default_factory=list)
     must_not_block: list[tuple[str, Loc]] = field(default_factory=list)
+    tables: set[str] = field(default_factory=set)                        # entries("name")
 
 
 class Body:

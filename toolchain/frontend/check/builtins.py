@@ -676,6 +676,7 @@ def _entries(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
         return b.error("K0805", node, "`entries` takes the table's name",
                        help='for example `entries("sysinit")`')
     ty = t.slice_of(typeexpr.table_entry())
+    b.effects.tables.add(str(node.args[0].value))
     return tree.TableRef(ty, b.loc(node), str(node.args[0].value))
 
 
