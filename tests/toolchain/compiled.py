@@ -17,12 +17,11 @@ from typing import Any
 from toolchain.backend import asm, jit
 from toolchain.backend.llvm import emit_module
 from toolchain.backend.worker import Job, Pool
+from toolchain.frontend import tree
+from toolchain.frontend import types as ty
 from toolchain.lower.lower import lower_module
 from toolchain.lower.verify import verify
 from toolchain.options import Options
-
-from toolchain.frontend import tree
-from toolchain.frontend import types as ty
 from toolchain.oracle import KpyError, Trap, memory
 
 

@@ -3,7 +3,7 @@
 
     # run: fib(10) == 55                                    in every mode
     # release: add(200, 100) == 44                          only where overflow wraps
-    # trap: add(200, 100) OVERFLOW 200 100 at `a + b`       kind, perhaps its values, the place's text
+    # trap: add(200, 100) OVERFLOW 200 100 at `a + b`       kind, perhaps values, place
     # trap: give(2) PANIC "no 2 here"                       kind and message
     # raises: outer(0) 22                                   an Errno leaves the function
     # prints: hello() "hello\n"                             what kprintf wrote

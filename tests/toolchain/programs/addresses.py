@@ -14,7 +14,7 @@ UNSAFE: Final = True
 def round_trip() -> u32:
     a: Array[u32, 2] = [4, 5]
     va = address_of(ref(a[1]))
-    n: u32
+    n: u32 = 0
     copy(n, pointer_at(u32, va))
     return n
 

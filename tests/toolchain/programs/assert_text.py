@@ -2,9 +2,9 @@
 """assert stops with its text, and with a message if it has one.
 
 # run: positive(3) == 3
-# trap: positive(0) ASSERT "n must not be 0, is 0" at `assert n != 0, f"n must not be 0, is {n}"`
+# trap: positive(0) ASSERT "n must not be 0, is 0 (n = 0)"
 # run: plain(2) == 2
-# trap: plain(300) ASSERT
+# trap: plain(300) ASSERT "(n = 300)" at `assert n < 256`
 """
 from kpy import u32
 

@@ -23,10 +23,10 @@ def biggest() -> tuple[u8, u32]:
 
 
 def swap(a: Ptr[T], b: Ptr[T]) -> None:
-    x: T
-    copy(x, a)
+    x: Array[T, 1]
+    copy(x[0], a)
     copy(a, b)
-    copy(b, x)
+    copy(b, x[0])
 
 
 def swapped() -> tuple[u32, u32]:

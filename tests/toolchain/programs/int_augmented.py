@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Every augmented assignment, on locals, elements and fields.
 
-# run: all_ops(7) == 27
+# run: all_ops(7) == 7
 # run: element() == 1050
 # run: field() == 6
 # trap: below(3) OVERFLOW 3 4 at `x -= 4`

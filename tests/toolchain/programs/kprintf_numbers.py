@@ -36,7 +36,7 @@ def widths() -> None:
 def upper() -> None:
     n: u32 = 0xDEAD
     m: u8 = 0xAB
-    kprintf(f"{n:X} {m:#06X}\n".replace("0X", "0x") if False else f"{n:X} 0x{m:04X}\n")
+    kprintf(f"{n:X} 0x{m:04X}\n")
 
 
 def signs() -> None:

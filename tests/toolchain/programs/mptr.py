@@ -32,7 +32,7 @@ def total() -> u32:
     p = cast(MPtr[u32], ref(a[0]))
     s: u32 = 0
     for i in range(4):
-        s += p[i]
+        s += p[i64(i)]
     return s
 
 

@@ -65,10 +65,14 @@ def path() -> u32:
     return 0
 
 
+def second(first: Ptr[Node]) -> u32:
+    if (p := first.next) is not None:
+        return p.n
+    return 0
+
+
 def walrus() -> u32:
     a = Node(n=1)
     b = Node(n=2)
     a.next = b
-    if (p := a.next) is not None:
-        return p.n
-    return 0
+    return second(a) + second(b)

@@ -28,4 +28,4 @@ def many(a: u64, b: u64, c: u64, d: u64, e: u64, f: u64, g: u64, h: u64, i: u64)
 
 
 def narrow(a: u8, b: i8, c: bool, d: u16) -> i64:
-    return a + b + d + i64(c)
+    return i64(a) + b + d + i64(c)

@@ -15,7 +15,7 @@ class Box:
 
 
 def incr(p: Ptr[u32]) -> None:
-    n: u32
+    n: u32 = 0
     copy(n, p)
     n += 1
     copy(p, n)

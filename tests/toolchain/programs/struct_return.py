@@ -27,7 +27,8 @@ def corner() -> u32:
 
 
 def chained() -> u32:
-    p = swapped(make(2, 12))
+    q = make(2, 12)
+    p = swapped(q)
     return p.a
 
 

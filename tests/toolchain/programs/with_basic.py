@@ -6,7 +6,7 @@
 # run: breaks() == 1213
 # run: raises(1) == 1234
 # run: raises(0) == 1235
-# run: nested() == 112233
+# run: nested() == 12345
 """
 from kpy import Errno, i32, struct, throws, u32
 
@@ -88,10 +88,10 @@ def raises(n: i32) -> u32:
 
 def nested() -> u32:
     clear()
-    inside = Lock(opening=12, closing=2)
-    outside = Lock(opening=1, closing=33)
+    inside = Lock(opening=2, closing=3)
+    outside = Lock(opening=1, closing=5)
     with outside:
         with inside:
             pass
-        mark(2)
-    return log - 10 * 0
+        mark(4)
+    return log
