@@ -64,13 +64,13 @@ def module(*functions: tree.Function, globals: list[tree.Global] | None = None,
     return m
 
 
-def struct(name: str, **fields: Type) -> types.StructType:
+def struct(name: str, /, **fields: Type) -> types.StructType:
     ty = types.StructType(name, "demo", _line[0] + 1)
     ty.finish([types.Field(n, t, here().line) for n, t in fields.items()])
     return ty
 
 
-def bits(name: str, base: types.IntType, **fields: tuple[Type, int, int]) -> types.BitsType:
+def bits(name: str, base: types.IntType, /, **fields: tuple[Type, int, int]) -> types.BitsType:
     ty = types.BitsType(name, "demo", _line[0] + 1, base)
     for n, (t, bit, width) in fields.items():
         ty.fields[n] = types.Field(n, t, here().line, 0, bit, width)

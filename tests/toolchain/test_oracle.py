@@ -13,6 +13,9 @@ class Source:
     def column(self, line, byte_column):
         return byte_column
 
+    def segment(self, loc):
+        return f"line {loc.line}"
+
 
 SOURCE = Source()
 

@@ -323,7 +323,7 @@ class FunctionEmitter:
             self.lines.append("entry:")
         else:
             self.put(f"br label %{labels[id(function.blocks[0])]}")
-        previous = self.at
+        previous: cfg.At | None = None
         for block in function.blocks:
             if not attrs.naked:
                 self.lines.append(f"{labels[id(block)]}:")
@@ -390,7 +390,11 @@ class FunctionEmitter:
         return " ".join(flags)
 
     def _entry(self) -> None:
-        """Storage of every slot, parameters stored into theirs, and both shown to debuggers."""
+        """Storage of every slot, parameters stored into theirs, and both shown to debuggers.
+
+        None of it has a location, so that a breakpoint on the function comes after it.
+        """
+        self.location = ""
         self.lines.append("start:")
         for slot in self.function.slots:
             name = f"%{_UNSAFE_NAME.sub('_', slot.name)}.{slot.number}"

@@ -8,9 +8,9 @@ can be subscripted, and what only a machine can do raises NotCompiledError.
 """
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import GenericAlias
-from typing import Any, Final, Generic, Never, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Final, Generic, Never, TypeAlias, TypeVar, Union
 
 __all__ = [  # noqa: RUF022 (in the order of docs/kpy.md)
     "u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64", "usize", "isize",
@@ -23,7 +23,8 @@ __all__ = [  # noqa: RUF022 (in the order of docs/kpy.md)
     "le16", "le32", "le64", "be16", "be32", "be64",
     "Ptr", "MPtr", "Mmio", "Array", "Slice", "Str",
     "Atomic", "relaxed", "acquire", "release", "acq_rel", "seq_cst", "fence", "compiler_fence",
-    "PerCpu", "Fn", "ThrowsFn", "NoBlock", "Never", "Final", "Union",
+    "PerCpu", "Fn", "ThrowsFn", "NoBlock", "Never", "Final", "Union", "Iterator", "Type",
+    "TypeAlias", "TYPE_CHECKING",
     "struct", "bits", "Bit", "Bits", "enum", "flags", "regs", "RO", "RW", "WO", "RW1C",
     "TypeVar", "ConstVar", "FieldVar", "Generic",
     "inline", "noinline", "naked", "interrupt", "extern", "export", "section", "cold", "wrapping",
@@ -35,7 +36,8 @@ __all__ = [  # noqa: RUF022 (in the order of docs/kpy.md)
     "copy", "unwrap", "zeroed", "rotl", "rotr", "popcount", "ctz", "clz", "bswap", "mulhi",
     "add_carry", "sub_borrow", "mul_overflow", "field", "volatile_load", "volatile_store", "pause",
     "cast", "address_of", "pointer_at", "make_slice", "container_of",
-    "memcpy", "memmove", "memset", "memcmp", "asm",
+    "memcpy", "memmove", "memset", "memcmp", "bytes_of", "asm", "frame_address", "return_address",
+    "symbol_address", "unreachable",
     "kprintf", "klog", "panic", "Errno", "NotCompiledError",
 ]
 
@@ -107,6 +109,7 @@ class RO(_Subscripted): ...
 class RW(_Subscripted): ...
 class WO(_Subscripted): ...
 class RW1C(_Subscripted): ...
+class Type(_Subscripted): ...
 
 
 class TableEntry:
@@ -173,9 +176,11 @@ def asm(*_args: Any, **_options: Any) -> None:
 (fence, compiler_fence, entries, sizeof, alignof, offsetof, bits_of, from_bits, ref, copy, unwrap,
  zeroed, rotl, rotr, ctz, clz, bswap, mulhi, add_carry, sub_borrow, mul_overflow, field,
  volatile_load, volatile_store, pause, cast, address_of, pointer_at, make_slice, container_of,
- memcpy, memmove, memset, memcmp, kprintf, klog) = (_machine_only(_name) for _name in (
+ memcpy, memmove, memset, memcmp, bytes_of, frame_address, return_address, symbol_address,
+ unreachable, kprintf, klog) = (_machine_only(_name) for _name in (
      "fence", "compiler_fence", "entries", "sizeof", "alignof", "offsetof", "bits_of", "from_bits",
      "ref", "copy", "unwrap", "zeroed", "rotl", "rotr", "ctz", "clz", "bswap", "mulhi",
      "add_carry", "sub_borrow", "mul_overflow", "field", "volatile_load", "volatile_store",
      "pause", "cast", "address_of", "pointer_at", "make_slice", "container_of", "memcpy",
-     "memmove", "memset", "memcmp", "kprintf", "klog"))
+     "memmove", "memset", "memcmp", "bytes_of", "frame_address", "return_address",
+     "symbol_address", "unreachable", "kprintf", "klog"))

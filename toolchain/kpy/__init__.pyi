@@ -8,10 +8,10 @@ say (sizes in types, register offsets, field names, enums by decorator) is said 
 """
 # ruff: noqa: I001, N818 (names are re-exported in groups)
 import enum as _enum
-from collections.abc import Callable, Iterator
-from typing import Annotated, Any, ParamSpec, Self, TypeAlias, dataclass_transform, overload
+from collections.abc import Callable, Iterator as Iterator
+from typing import Annotated, Any, ParamSpec, Self, dataclass_transform, overload
 from typing import Final as Final, Generic as Generic, Never as Never, Union as Union
-from typing import TypeVar as TypeVar
+from typing import TYPE_CHECKING as TYPE_CHECKING, TypeAlias as TypeAlias, TypeVar as TypeVar
 
 __all__ = [  # noqa: RUF022
     "u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64", "usize", "isize",
@@ -24,7 +24,8 @@ __all__ = [  # noqa: RUF022
     "le16", "le32", "le64", "be16", "be32", "be64",
     "Ptr", "MPtr", "Mmio", "Array", "Slice", "Str",
     "Atomic", "relaxed", "acquire", "release", "acq_rel", "seq_cst", "fence", "compiler_fence",
-    "PerCpu", "Fn", "ThrowsFn", "NoBlock", "Never", "Final", "Union",
+    "PerCpu", "Fn", "ThrowsFn", "NoBlock", "Never", "Final", "Union", "Iterator", "Type",
+    "TypeAlias", "TYPE_CHECKING",
     "struct", "bits", "Bit", "Bits", "enum", "flags", "regs", "RO", "RW", "WO", "RW1C",
     "TypeVar", "ConstVar", "FieldVar", "Generic",
     "inline", "noinline", "naked", "interrupt", "extern", "export", "section", "cold", "wrapping",
@@ -36,7 +37,8 @@ __all__ = [  # noqa: RUF022
     "copy", "unwrap", "zeroed", "rotl", "rotr", "popcount", "ctz", "clz", "bswap", "mulhi",
     "add_carry", "sub_borrow", "mul_overflow", "field", "volatile_load", "volatile_store", "pause",
     "cast", "address_of", "pointer_at", "make_slice", "container_of",
-    "memcpy", "memmove", "memset", "memcmp", "asm",
+    "memcpy", "memmove", "memset", "memcmp", "bytes_of", "asm", "frame_address", "return_address",
+    "symbol_address", "unreachable",
     "kprintf", "klog", "panic", "Errno", "NotCompiledError",
 ]
 
@@ -131,6 +133,7 @@ Ptr: TypeAlias = Annotated[_T, "one object"]
 Mmio: TypeAlias = Annotated[_T, "the registers of a device"]
 PerCpu: TypeAlias = Annotated[_T, "one a CPU"]
 NoBlock: TypeAlias = Annotated[_T, "a function that does not block"]
+Type: TypeAlias = type[_T]
 Fn: TypeAlias = Callable[_P, _R]
 ThrowsFn: TypeAlias = Callable[_P, _R]
 
@@ -159,6 +162,10 @@ class Slice(Generic[_T]):
     @overload
     def __getitem__(self, index: slice) -> Slice[_T]: ...
     def __setitem__(self, index: int, value: _T) -> None: ...
+    def copy_from(self, other: Slice[_T]) -> None: ...
+    def fill(self, value: _T) -> None: ...
+    @property
+    def data(self) -> MPtr[_T]: ...
 
 class Array(Slice[_T]):
     """Array[T, N]; the plugin drops N."""
@@ -234,8 +241,8 @@ class Atomic(Generic[_T]):
 
 class TableEntry:
     key: u64
+    function: Callable[[], None]
     name: Str
-    address: VirtAddr
     data: Array[u64]
 
 class Errno(Exception):
@@ -345,6 +352,11 @@ def memcpy(to: Any, from_: Any, n: int) -> None: ...
 def memmove(to: Any, from_: Any, n: int) -> None: ...
 def memset(to: Any, byte: int, n: int) -> None: ...
 def memcmp(a: Any, b: Any, n: int) -> i32: ...
+def bytes_of(place: Any) -> Slice[u8]: ...
+def frame_address() -> u64: ...
+def return_address() -> u64: ...
+def symbol_address(symbol: str) -> VirtAddr: ...
+def unreachable() -> Never: ...
 def asm(template: str, *args: Any, **options: Any) -> Any: ...
 def kprintf(message: str) -> None: ...
 def klog(message: str) -> None: ...

@@ -8,16 +8,21 @@
     q: TailQ[Thread, 8, "runq"]     TailQ[Thread]
     @enum(u8) class Kind: A = 1     an enum, so `match` is checked for exhaustiveness
     @struct class P: x: u32         P(), P(x=1): fields not named are zero
+    T = TypeVar("T")                with bound=Any
     with token:                     __exit__ takes self alone
     s: Str = "text"; b"..", [1, 2]  literals are Str, Slice and Array
 
 Every hook only loosens: what the compiler accepts must pass; the compiler refuses the rest.
+
+Limits  a type with a size is not understood among values: write sizeof(ring), of storage, for
+        sizeof(Ring[u8, 16]).
 """
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from mypy.nodes import (
+    ARG_NAMED,
     ARG_NAMED_OPT,
     ARG_OPT,
     ARG_STAR,
@@ -27,9 +32,11 @@ from mypy.nodes import (
     AssignmentStmt,
     CallExpr,
     ClassDef,
+    ImportFrom,
     IndexExpr,
     MypyFile,
     NameExpr,
+    Statement,
     SymbolTableNode,
     TupleExpr,
     TypeAlias,
@@ -82,7 +89,10 @@ class KpyPlugin(Plugin):
         return lambda ctx: self._drop_constants(fullname, ctx)
 
     def get_additional_deps(self, file: MypyFile) -> list[tuple[int, str, int]]:
-        drop_constant_parameters(file)
+        """Not asked for what it is named after: this is where mypy shows a file it has parsed."""
+        if any(isinstance(part, ImportFrom) and part.id == "kpy" for part in file.imports):
+            drop_constant_parameters(file)
+            loosen_type_variables(file)
         return []
 
     def get_class_decorator_hook(self, fullname: str) -> Callable[[ClassDefContext], None] | None:
@@ -126,7 +136,7 @@ def is_constant(arg: Type, analyser: TypeAnalyser) -> bool:
     """Whether a type argument is a number, a constant's name or a field's name."""
     if isinstance(arg, RawExpressionType):
         return True
-    if not isinstance(arg, UnboundType):
+    if not isinstance(arg, UnboundType) or arg.name == "None":
         return False
     symbol = analyser.lookup_qualified(arg.name, arg, suppress_errors=True)
     if arg.original_str_expr is not None:
@@ -134,13 +144,34 @@ def is_constant(arg: Type, analyser: TypeAnalyser) -> bool:
     return symbol is not None and isinstance(symbol.node, Var)
 
 
+def made_by(statement: Statement, *makers: str) -> CallExpr | None:
+    """The call of `NAME = maker(...)`."""
+    if (isinstance(statement, AssignmentStmt) and isinstance(statement.rvalue, CallExpr)
+            and isinstance(statement.rvalue.callee, NameExpr)
+            and statement.rvalue.callee.name in makers):
+        return statement.rvalue
+    return None
+
+
+def loosen_type_variables(file: MypyFile) -> None:
+    """T = TypeVar("T") may be compared and indexed: each instance is checked by the compiler."""
+    calls = [call for part in file.defs if (call := made_by(part, "TypeVar"))]
+    if not calls:
+        return
+    wanted = ImportFrom("typing", 0, [("Any", "_Any")])
+    file.defs.insert(0, wanted)
+    file.imports.append(wanted)
+    for call in calls:
+        if len(call.args) == 1:
+            call.args.append(NameExpr("_Any"))
+            call.arg_kinds.append(ARG_NAMED)
+            call.arg_names.append("bound")
+
+
 def drop_constant_parameters(file: MypyFile) -> None:
     """Take what ConstVar and FieldVar made out of every Generic[...], before mypy looks."""
-    constants = {
-        statement.lvalues[0].name for statement in file.defs
-        if isinstance(statement, AssignmentStmt) and isinstance(statement.lvalues[0], NameExpr)
-        and isinstance(statement.rvalue, CallExpr) and isinstance(statement.rvalue.callee, NameExpr)
-        and statement.rvalue.callee.name in {"ConstVar", "FieldVar"}}
+    constants = {target.name for part in file.defs if made_by(part, "ConstVar", "FieldVar")
+                 and isinstance(target := part.lvalues[0], NameExpr)}  # type: ignore[attr-defined]
     for cls in file.defs:
         if not isinstance(cls, ClassDef):
             continue

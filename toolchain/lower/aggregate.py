@@ -12,11 +12,9 @@ temporary.  So `p = Point(x=p.y, y=p.x)` swaps.
 """
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from toolchain.frontend import tree, types
 from toolchain.lower import cfg
-from toolchain.lower.build import Builder, fills, slot_mem
+from toolchain.lower.build import Builder, fills, parts, slot_mem
 from toolchain.lower.expression import call, condition
 from toolchain.lower.place import inside
 
@@ -142,18 +140,4 @@ def _temp(b: Builder, expr: tree.Temp, mem: cfg.Mem) -> None:
 
 def mentions(node: object, var: tree.Var) -> bool:
     """Whether a tree refers to `var`."""
-    return any(isinstance(part, tree.VarPlace) and part.var is var for part in _parts(node))
-
-
-def _parts(node: object) -> Iterator[object]:
-    stack = [node]
-    while stack:
-        item = stack.pop()
-        if isinstance(item, list | tuple) and not isinstance(item, tree.Loc):
-            stack.extend(item)
-        elif isinstance(item, dict):
-            stack.extend(item.values())
-        elif isinstance(item, tree.Expr | tree.Stmt | tree.FormatPiece):
-            yield item
-            stack.extend(getattr(item, name) for cls in type(item).__mro__
-                         for name in getattr(cls, "__slots__", ()))
+    return any(isinstance(part, tree.VarPlace) and part.var is var for part in parts(node))

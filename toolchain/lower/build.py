@@ -13,7 +13,7 @@ Invariants
 """
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -177,6 +177,13 @@ class Builder:
     def store_slot(self, slot: cfg.Slot, value: cfg.Operand) -> None:
         self.store(slot_mem(slot), value)
 
+    def move(self, to: cfg.Slot, source: cfg.Slot) -> None:
+        """Copy one slot to another of its type."""
+        if to.ty.is_aggregate:
+            self.emit(cfg.Copy(self.at, slot_mem(to), slot_mem(source), to.ty.size))
+        else:
+            self.store_slot(to, self.load_slot(source))
+
     # ---- places in the source
 
     def goto(self, loc: tree.Loc) -> cfg.At:
@@ -249,3 +256,18 @@ def _common(one: cfg.Scope | None, two: cfg.Scope | None) -> cfg.Scope | None:
         else:
             two = two.parent
     return one
+
+
+def parts(node: object) -> Iterator[object]:
+    """Every expression, statement and format piece of a tree, the node itself included."""
+    stack = [node]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, list | tuple) and not isinstance(item, tree.Loc):
+            stack.extend(item)
+        elif isinstance(item, dict):
+            stack.extend(item.values())
+        elif isinstance(item, tree.Expr | tree.Stmt | tree.FormatPiece):
+            yield item
+            stack.extend(getattr(item, name) for cls in type(item).__mro__
+                         for name in getattr(cls, "__slots__", ()))

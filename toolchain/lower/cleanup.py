@@ -19,12 +19,14 @@ What holds afterwards
   R1  Whoever leaves through clean-ups has stored its code or result in the target's slot first;
       a clean-up that itself raises or returns thereby replaces it, as in Python.
   R2  While a clean-up is lowered, `scopes` are those outside it.
+  R3  A return or raise inside a clean-up that is itself abandoned (by an except or finally of the
+      clean-up) leaves the pending result or code as it was: it is kept in a temporary meanwhile.
 """
 from __future__ import annotations
 
 from toolchain.frontend import tree, types
 from toolchain.lower import cfg
-from toolchain.lower.build import Builder, CleanUp, Handler, Target
+from toolchain.lower.build import Builder, CleanUp, Handler, Target, parts
 
 
 def leave(b: Builder, target: Target) -> None:
@@ -64,11 +66,26 @@ def close(b: Builder, scope: CleanUp) -> None:
     if not b.ended:
         b.nested(scope.body)
         b.jump(after)
+    keeps = any(isinstance(part, tree.Try | tree.With) for part in parts(scope.body))
     for target, block in scope.exits:
         b.start(block)
+        kept = _keep(b, target) if keeps else None
         b.nested(scope.body)
+        if kept is not None and not b.ended:
+            slot, saved = kept
+            b.move(slot, saved)
         b.jump(way_to(b, target))
     b.start(after)
+
+
+def _keep(b: Builder, target: Target) -> tuple[cfg.Slot, cfg.Slot] | None:
+    """Save what `target` is to receive (R3): (its slot, the copy)."""
+    slot = target.slot if target.kind != "return" or target.slot else b.result_slot
+    if slot is None:
+        return None
+    saved = b.temp("pending", slot.ty)
+    b.move(saved, slot)
+    return slot, saved
 
 
 def error_target(b: Builder) -> Target:

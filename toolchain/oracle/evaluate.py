@@ -255,6 +255,9 @@ class Evaluator:
     def _len(self, e: tree.Len, frame: Frame) -> int:
         return self.value(e.operand, frame)[1]
 
+    def _slice_data(self, e: tree.SliceData, frame: Frame) -> int:
+        return self.value(e.operand, frame)[0]
+
     def _make_slice(self, e: tree.MakeSlice, frame: Frame) -> tuple[int, int]:
         pointer = self.value(e.pointer, frame)
         return pointer, self.value(e.length, frame)
@@ -366,6 +369,8 @@ class Evaluator:
             return None if e.op == "pause" else 0
         if e.op in {"memcpy", "memmove", "memset", "memcmp"}:
             return self._bulk(e.op, *args)
+        if e.op in {"slice_copy", "slice_fill"}:
+            return self._slice_write(e, *args)
         return arith.intrinsic(e.op, memory.integer_base(e.args[0].ty), args)
 
     def _bulk(self, op: str, to: int, what: int, length: int) -> int | None:
@@ -377,6 +382,16 @@ class Evaluator:
         else:
             self.memory.write(to, self.memory.read(what, length))
         return None
+
+    def _slice_write(self, e: tree.Intrinsic, to: tuple[int, int], what: Any) -> None:
+        of = e.args[0].ty
+        assert isinstance(of, ty.SliceType)
+        if e.op == "slice_fill":
+            self.memory.write(to[0], memory.encode(of.elem, what) * to[1])
+            return
+        if to[1] != what[1]:
+            raise Trap("SLICE", what[1], to[1], e.loc)
+        self.memory.write(to[0], self.memory.read(what[0], to[1] * of.elem.size))
 
     def _asm_expr(self, e: tree.AsmExpr, frame: Frame) -> Any:
         raise UnsupportedError(f"assembly: {e.template}")
@@ -419,7 +434,8 @@ EXPRESSIONS: dict[str, type[tree.Expr]] = {
     "addr_of": tree.AddrOf, "unary": tree.Unary, "binary": tree.Binary, "compare": tree.Compare,
     "slice_equal": tree.SliceEqual, "logic": tree.Logic, "if_exp": tree.IfExp,
     "convert": tree.Convert, "call": tree.Call, "call_indirect": tree.CallIndirect,
-    "len": tree.Len, "make_slice": tree.MakeSlice, "slice_of": tree.SliceOf,
+    "len": tree.Len, "slice_data": tree.SliceData, "make_slice": tree.MakeSlice,
+    "slice_of": tree.SliceOf,
     "make_tuple": tree.MakeTuple, "tuple_get": tree.TupleGet, "struct_lit": tree.StructLit,
     "union_lit": tree.UnionLit, "array_lit": tree.ArrayLit, "zero_init": tree.ZeroInit,
     "bits_get": tree.BitsGet, "bits_with": tree.BitsWith, "seq": tree.Seq,

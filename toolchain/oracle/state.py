@@ -17,21 +17,19 @@ CHECKS = {name: number for number, name in enumerate(
 
 
 class Trap(Exception):  # noqa: N818 (the program's failure, not ours)
-    """A check failed.  `kind` is a name of kpy.rt.Check, `a` and `b` what it says, as u64."""
+    """A check failed.  `kind` is a name of kpy.rt.Check, `a` and `b` what it says, as u64.
+
+    `line` and `column` count from 1, in characters; `text` is the source of the place.
+    """
 
     def __init__(self, kind: str, a: int, b: int, loc: tree.Loc | None, message: str = "") -> None:
         super().__init__(f"{kind}({a}, {b}) {message}".rstrip())
         mask = (1 << 64) - 1
-        self.kind, self.a, self.b, self.loc, self.message = kind, a & mask, b & mask, loc, message
-
-    @property
-    def line(self) -> int:
-        return self.loc.line if self.loc else 0
-
-    @property
-    def column(self) -> int:
-        """From 1, in characters."""
-        return self.loc.source.column(self.loc.line, self.loc.col) + 1 if self.loc else 0
+        self.kind, self.a, self.b, self.message = kind, a & mask, b & mask, message
+        self.line, self.column, self.text = 0, 0, ""
+        if loc is not None:
+            self.line, self.column = loc.line, loc.source.column(loc.line, loc.col) + 1
+            self.text = loc.source.segment(loc)
 
 
 class KpyError(Exception):

@@ -6,8 +6,8 @@
 # run: average(10, 20) == 15
 # run: mixed(250, 10) == 260
 # run: sub_i32(-5, 7) == -12
-# trap: sub_u32(3, 5) OVERFLOW at 34:12
-# trap: add_u8(200, 100) OVERFLOW at 38:12
+# trap: sub_u32(3, 5) OVERFLOW 3 5 at `a - b`
+# trap: add_u8(200, 100) OVERFLOW 200 100 at `a + b`
 # release: add_u8(200, 100) == 44
 # release: sub_u32(3, 5) == 4294967294
 """
