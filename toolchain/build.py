@@ -52,7 +52,8 @@ class Compiled:
     ir: str = ""
     frames: dict[str, int] = field(default_factory=dict)
     probes: list[asm.Probe] = field(default_factory=list)
-    exports: frozenset[str] = frozenset()
+    functions: frozenset[str] = frozenset()      # the linker's names of all its functions
+    exported: frozenset[str] = frozenset()       # those that something outside may call
 
 
 @dataclass(slots=True)
@@ -75,9 +76,9 @@ class Builder:
 
     def __init__(self, options: Options, roots: list[Path], sink: Sink, *,
                  folder: Path | None = None, progress: Progress | None = None,
-                 overlay: dict[str, Path] | None = None, jobs: int | None = None) -> None:
+                 binding: dict[str, str] | None = None, jobs: int | None = None) -> None:
         self.options, self.sink = options, sink
-        self.program = Program(roots, sink, overlay)
+        self.program = Program(roots, sink, binding)
         self.cache = Cache(folder)
         self.progress = progress or (lambda done, of, name: None)
         self.pool = Pool(jobs)
@@ -129,7 +130,11 @@ class Builder:
         return done if not self.sink.errors else []
 
     def objects(self, done: list[Compiled], keep: frozenset[str]) -> list[tuple[str, bytes]]:
-        """(name, bytes) of the objects to link, the tables' among them."""
+        """(name, bytes) of the objects to link, the tables' among them.
+
+        In release only `keep`, @export functions and entry points are visible outside.
+        """
+        keep = keep.union(*(c.exported for c in done))
         out: list[tuple[str, bytes]] = []
         texts: list[str | bytes] = []
         target = TARGETS[self.options.target]
@@ -285,8 +290,11 @@ class Builder:
         graph = lower_module(typed, self.options)
         text = llvm.emit_module(graph, self.options)
         warnings = self.sink.diagnostics[before:]
-        exports = frozenset(f.attrs.export or f.symbol for f in typed.functions)
-        compiled = Compiled(module.name, effects.summarize(typed), warnings, exports=exports)
+        compiled = Compiled(module.name, effects.summarize(typed), warnings)
+        compiled.functions = frozenset(f.attrs.export or f.symbol for f in typed.functions)
+        compiled.exported = frozenset(
+            f.attrs.export or f.symbol for f in typed.functions
+            if f.attrs.entry_stack or (f.attrs.export and f.attrs.export not in typed.implements))
         compiled.probes = asm.probes(graph, self.options.target)
         if self.options.mode == RELEASE:
             compiled.ir = text

@@ -323,6 +323,9 @@ def _convert(b: Body, expr: tree.Expr, have: t.Type, want: t.Type, node: ast.AST
     loc = expr.loc
     if have is t.LITERAL:
         return _literal(b, expr, want, node)
+    if have.is_aggregate and not isinstance(expr, tree.Place) and isinstance(
+            want, t.PtrType | t.SliceType):
+        expr = tree.Temp(have, loc, expr)          # a literal or a result: give it storage
     if isinstance(want, t.IntType) and isinstance(have, t.IntType) and t.lossless(have, want):
         return tree.Convert(want, loc, "widen", expr)
     if isinstance(want, t.PtrType):

@@ -410,7 +410,7 @@ def _subscript(b: Body, node: ast.Subscript, want: t.Type | None) -> tree.Expr:
     if isinstance(ty, t.TupleType):
         return _tuple_item(b, node, base)
     if isinstance(ty, t.MPtrType):
-        index = b.coerce(_index(b, node.slice, t.I64), t.I64, node.slice, "an index")
+        index = step_of(b, _index(b, node.slice, t.I64), node.slice)
         return tree.IndexPlace(ty.elem, loc, b.load(base), index, True)
     if not isinstance(ty, t.ArrayType | t.SliceType):
         return b.error("K0324", node, f"`{ty.name}` cannot be indexed")
@@ -608,13 +608,19 @@ def _address_arithmetic(b: Body, node: ast.AST, op: str, left: tree.Expr, right:
             bytes_apart = tree.Binary(t.I64, loc, "sub", x, y, True)
             return tree.Binary(t.I64, loc, "floordiv", bytes_apart,
                                tree.Const(t.I64, loc, max(ty.elem.size, 1)), True)
-        step = b.coerce(right, t.I64, right_node, "a pointer's step") if (
-            right.ty is not t.U64) else tree.Convert(t.I64, right.loc, "trunc", right)
+        step = step_of(b, right, right_node)
         if op == "sub":
             step = tree.Unary(t.I64, loc, "neg", step, True)
         place = tree.IndexPlace(ty.elem, loc, left, step, True)
         return tree.AddrOf(ty, loc, place)
     return None
+
+
+def step_of(b: Body, made: tree.Expr, node: ast.AST) -> tree.Expr:
+    """How far an MPtr moves: i64; a u64 is taken as it is, modulo 2**64 like the address."""
+    if made.ty is t.U64:
+        return tree.Convert(t.I64, made.loc, "trunc", made)
+    return b.coerce(made, t.I64, node, "a pointer's step")
 
 
 def common(b: Body, left: tree.Expr, right: tree.Expr) -> t.Type | None:
@@ -762,7 +768,7 @@ def _comparison(b: Body, node: ast.Compare) -> tuple[tree.Expr, set[Any], set[An
     if isinstance(right_node, ast.Constant) and right_node.value is None:
         return b.error("K0329", node, "compare with None by `is`",
                        help=f"write `{ast.unparse(node.left)} is None`"), set(), set()
-    if left.ty is not t.LITERAL:
+    if left.ty is not t.LITERAL and left.ty.is_scalar:
         right_want = left.ty
     right = value(b, right_node, right_want)
     return compare(b, node, _COMPARES[type(op)], left, right, node.left, right_node), set(), set()
