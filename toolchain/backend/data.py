@@ -13,7 +13,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from toolchain.backend.abi import at, escape, int_of, memory
-from toolchain.backend.target import TARGETS
 from toolchain.frontend import tree, types
 from toolchain.frontend.types import Type
 from toolchain.lower import cfg
@@ -181,17 +180,19 @@ def _type_of(text: str) -> str:
     raise ValueError(text)
 
 
-def tables_ir(entries: list[tree.TableEntry], target: str = "pc64") -> str:
+def tables_ir(entries: list[tree.TableEntry], triple: str, layout: str,
+              names: Iterable[str] = ()) -> str:
     """The module with every link-time table: kpy.table.NAME, sorted by key, and its .count.
+
+    `names`: tables that are read, and exist even if nothing is in them.
 
     A record is struct kpy.TableEntry: {u64 key, ptr function, Str name, 4 x u64 data}.
     """
     constants = Constants()
-    tables: dict[str, list[tree.TableEntry]] = {}
+    tables: dict[str, list[tree.TableEntry]] = {name: [] for name in names}
     for entry in entries:
         tables.setdefault(entry.table, []).append(entry)
-    machine = TARGETS[target]
-    out = [f'target datalayout = "{machine.layout}"', f'target triple = "{machine.triple}"']
+    out = [f'target datalayout = "{layout}"', f'target triple = "{triple}"']
     record = "{ i64, ptr, ptr, i64, i64, i64, i64, i64 }"
     for symbol in sorted({entry.symbol for entry in entries}):
         out.append(f"declare void {at(symbol)}()")

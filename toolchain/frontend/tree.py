@@ -343,6 +343,13 @@ class Len(Expr):
 
 
 @dataclass(slots=True, eq=False)
+class SliceData(Expr):
+    """The address of a slice value's first element, as MPtr (behind copy_from, fill, `.data`)."""
+
+    operand: Expr
+
+
+@dataclass(slots=True, eq=False)
 class MakeSlice(Expr):
     """A slice from MPtr/Ptr and u64 length (unsafe modules)."""
 
@@ -478,7 +485,8 @@ class Intrinsic(Expr):
     popcount ctz clz bswap (one integer);  rotl rotr (value, count);  min max;  mulhi (u64 high
     half);  add_carry (a, b) -> tuple[T, bool], sub_borrow, mul_overflow likewise;
     frame_address() and return_address() -> u64;  memcpy memmove memset memcmp
-    (MPtr.., u64 length);  pause() trap().
+    (MPtr or Ptr, u64 length);  slice_copy (to, from): equal lengths or trap, may overlap;
+    slice_fill (slice, value);  pause()  trap() (type Never).
     """
 
     op: str

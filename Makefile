@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Entry points.  There is no logic here: each target calls the toolchain or a script.
+#
+#   make run     boot to the shell          make check     rules, toolchain, unit tests
+#   make gdb     boot paused, with gdb      make test      what CI checks
+#   make bench   benchmarks                 make test-all  and the long soaks
+#   make trace   scheduler timeline         make docs iso  generated documents, boot medium
+
+PYTHON := .venv/bin/python
+KPYC := $(PYTHON) -m toolchain
+PYTEST := $(PYTHON) -m pytest -n auto --dist loadfile
+FAST := $(wildcard tests/rules tests/toolchain tests/unit)
+CPUS ?= 4
+ACCEL ?= auto
+
+.PHONY: run test check test-all gdb bench trace iso docs setup kernel lint clean
+
+run: kernel
+	scripts/run --cpus $(CPUS) --accel $(ACCEL)
+
+kernel: setup
+	$(KPYC) build
+
+lint: setup
+	$(PYTHON) -m ruff check --quiet .
+
+check: lint
+	$(PYTEST) $(FAST)
+
+test: lint
+	$(PYTEST) tests
+
+test-all: lint
+	DAMSELFLY_SOAK=1 $(PYTEST) tests
+
+gdb: kernel
+	scripts/gdb --cpus $(CPUS)
+
+bench: kernel
+	scripts/bench
+
+trace: kernel
+	scripts/trace
+
+iso: kernel
+	scripts/setup iso
+	scripts/iso
+
+docs: setup
+	$(PYTHON) -m toolchain.docgen
+
+setup:
+	@scripts/setup
+
+clean:
+	rm -rf build

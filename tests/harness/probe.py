@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Small bootable images for testing the boot code, the linker and this harness themselves.
+
+A probe is boot/entry.py and a kmain() written in assembly or LLVM IR.
+
+Tests  tests/qemu/test_boot_entry.py
+"""
+
+import ast
+from pathlib import Path
+
+from toolchain.backend.assemble import assemble, compile_ir
+from toolchain.link.elf import ObjectFile
+from toolchain.link.layout import PC64
+from toolchain.link.linker import LinkResult, link
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def build(output: Path, *, asm: str = "", ir: str = "") -> LinkResult:
+    """Link boot/entry.py and the assembly or IR that defines kernel.main.kmain."""
+    return link(objects(asm=asm, ir=ir), layout=PC64, output=output)
+
+
+def objects(*, asm: str = "", ir: str = "") -> list[ObjectFile]:
+    """The objects that build() links."""
+    parts = [ObjectFile.parse("entry.o", assemble(file_asm(ROOT / "boot" / "entry.py")))]
+    if asm:
+        parts.append(ObjectFile.parse("probe.o", assemble(asm)))
+    if ir:
+        parts.append(ObjectFile.parse("probe-ir.o", compile_ir(ir)))
+    return parts
+
+
+def file_asm(path: Path) -> str:
+    """The text of all file-level asm() calls of a kpy file, in order."""
+    calls = [
+        node.value
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
+    ]
+    return "\n".join(
+        call.args[0].value
+        for call in calls
+        if isinstance(call.func, ast.Name) and call.func.id == "asm"
+    )
+
+
+def kmain(*steps: str) -> str:
+    """Assembly for a kmain() that does `steps`, then stops the CPU."""
+    body = "\n".join(steps)
+    return f"""
+.text
+.global kernel.main.kmain
+.type kernel.main.kmain, @function
+kernel.main.kmain:
+{body}
+9:  hlt
+    jmp 9b
+.size kernel.main.kmain, . - kernel.main.kmain
+"""
+
+
+def prints(text: str) -> str:
+    """A step that prints `text` on COM1."""
+    return "movw $0x3f8, %dx\n" + "".join(
+        f"movb ${byte}, %al\noutb %al, %dx\n" for byte in text.encode()
+    )
+
+
+def exits(status: int) -> str:
+    """A step that ends the machine with `status`."""
+    return f"movl ${status}, %eax\nmovw $0xf4, %dx\noutl %eax, %dx\n"
+
+
+def triple_fault() -> str:
+    """A step that faults with no way to handle it."""
+    return "pushq $0\npushq $0\nlidt (%rsp)\nud2\n"

@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Images and the machines that run them: QEMU's command line, its exit status, disks.
+
+Public: qemu.Options, qemu.command, qemu.run, accel.choose.
+"""
