@@ -159,7 +159,8 @@ def test_tables():
     objects = [r.object for r in compile_trees([k.module(*fns, key, count, run)], Options(
         host_wrappers=True))]
     host = TARGETS["host"]
-    tables = pool().compile([Job("tables", [tables_ir(entries, host.triple, host.layout, ["empty"])], "host", 0)])[0]
+    text = tables_ir(entries, host.triple, host.layout, ["empty"])
+    tables = pool().compile([Job("tables", [text], "host", 0)])[0]
     assert tables.failure is None, tables.failure
     from toolchain.backend.jit import load  # noqa: PLC0415
     program = load([*objects, tables.object], pool())
