@@ -6,6 +6,7 @@
 
 Every aggregate is written as a packed LLVM struct with explicit padding, so our layout is used
 and never LLVM's.
+Tests     tests/toolchain/test_lower_values.py, tests/toolchain/test_backend_targets.py
 """
 from __future__ import annotations
 

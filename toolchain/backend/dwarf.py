@@ -10,6 +10,7 @@ What holds of it
   D2  Every function has a subprogram, named as in its module (`Thread.wake`, `push[u32]`); every
       instruction a line of it, a lexical block of it, or a block file (inlined generators).
   D3  A composite type's node is numbered before its members, so types may refer to themselves.
+Tests     tests/toolchain/test_dwarf.py
 """
 from __future__ import annotations
 
