@@ -62,15 +62,37 @@ kernel.main.kmain:
 
 
 def prints(text: str) -> str:
-    """A step that prints `text` on COM1."""
-    return "movw $0x3f8, %dx\n" + "".join(
-        f"movb ${byte}, %al\noutb %al, %dx\n" for byte in text.encode()
-    )
+    """A step that prints `text` on COM1; waits for room for each byte."""
+    return f"""
+    leaq 77f(%rip), %rsi
+75: lodsb
+    testb %al, %al
+    jz 78f
+    movb %al, %ah
+    movw $0x3fd, %dx
+76: inb %dx, %al
+    testb $0x20, %al
+    jz 76b
+    movb %ah, %al
+    movw $0x3f8, %dx
+    outb %al, %dx
+    jmp 75b
+77: .byte {", ".join(str(byte) for byte in text.encode())}, 0
+78:
+"""
 
 
 def exits(status: int) -> str:
-    """A step that ends the machine with `status`."""
-    return f"movl ${status}, %eax\nmovw $0xf4, %dx\noutl %eax, %dx\n"
+    """A step that ends the machine with `status`, once COM1 has sent everything."""
+    return f"""
+    movw $0x3fd, %dx
+79: inb %dx, %al
+    testb $0x40, %al
+    jz 79b
+    movl ${status}, %eax
+    movw $0xf4, %dx
+    outl %eax, %dx
+"""
 
 
 def triple_fault() -> str:

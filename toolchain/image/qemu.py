@@ -4,7 +4,8 @@
 How guest and host talk, beyond the console on COM1:
 
     exit      The guest writes a 32-bit status to port 0xf4 (isa-debug-exit).  QEMU then ends
-              with 2 * status + 1; we turn that back.  0: powered off.  70: panic.
+              with 2 * status + 1; we turn that back.  0: powered off.  70: panic.  It ends at
+              once: the guest first waits until COM1 has sent everything (LSR.TEMT).
     panic     A line that starts with `panic: `.  The lines after it are its backtrace.
     commands  (--exec)  The fw_cfg file opt/damselfly/exec holds shell commands.  The guest runs
               them without a prompt, prints STX (0x02) before their output, ETX (0x03), the last

@@ -24,6 +24,7 @@ DEFAULT_IMAGE = ROOT / "build" / "kernel.elf"
 GDB_ADDRESS = "tcp:localhost:1234"
 STX, ETX = b"\x02", b"\x03"
 _PANIC_LINGER_S = 2.0
+_PANIC = re.compile(rb"^" + qemu.PANIC_PREFIX, re.MULTILINE)
 _ADDRESS = re.compile(r"\b(?:0x)?([0-9a-f]{16})\b")
 
 
@@ -49,9 +50,12 @@ class Console:
     status: int | None = None
     _output: bool = False
     _tail: bytes | None = None
+    _panic_at: int | None = None
+    _line_at: int = 0
 
     def feed(self, data: bytes) -> None:
         self.log += data
+        self._look_for_panic()
         data = data.replace(b"\r", b"")
         if self._tail is not None:
             self._end(data)
@@ -69,8 +73,13 @@ class Console:
     @property
     def panic(self) -> bytes | None:
         """From the panic's line to the end of the log, or None."""
-        found = re.search(rb"^" + qemu.PANIC_PREFIX, self.log, re.MULTILINE)
-        return bytes(self.log[found.start() :]) if found else None
+        return None if self._panic_at is None else bytes(self.log[self._panic_at :])
+
+    def _look_for_panic(self) -> None:
+        if self._panic_at is None:
+            found = _PANIC.search(self.log, self._line_at)
+            self._panic_at = found.start() if found else None
+            self._line_at = self.log.rfind(b"\n") + 1
 
     def _end(self, data: bytes) -> None:
         self._tail += data
