@@ -67,7 +67,10 @@ class Drive:
 
 @dataclass(frozen=True)
 class Options:
-    """One machine.  `accel` is what QEMU is told: tcg or kvm, already chosen."""
+    """One machine.  `accel` is what QEMU is told: tcg or kvm, already chosen.
+
+    With `cdrom` the machine boots from that instead of having `image` put in its memory.
+    """
 
     image: Path
     cpus: int = 1
@@ -76,6 +79,8 @@ class Options:
     machine: str = "q35"
     cpu: str = "max"
     append: str = ""
+    cdrom: Path | None = None
+    firmware: Path | None = None
     root: Path | None = None
     disks: Sequence[Drive] = field(default_factory=tuple)
     icount: bool = False
@@ -98,7 +103,13 @@ def command(options: Options) -> list[str]:
     words += ["-smp", str(options.cpus), "-accel", _accel(options)]
     if options.icount:
         words += ["-icount", "shift=0,sleep=off"]
-    words += ["-no-reboot", "-serial", options.serial, "-kernel", str(options.image)]
+    words += ["-no-reboot", "-serial", options.serial]
+    if options.cdrom:
+        words += ["-cdrom", str(options.cdrom)]
+    else:
+        words += ["-kernel", str(options.image)]
+    if options.firmware:
+        words += ["-bios", str(options.firmware)]
     if options.exit_device:
         words += ["-device", f"isa-debug-exit,iobase={EXIT_PORT:#x},iosize=4"]
     if options.append:
@@ -125,8 +136,7 @@ def _require(options: Options) -> None:
     if shutil.which(QEMU) is None:
         raise RunError(f"{QEMU} is not installed; scripts/setup installs it")
     files = [options.image, *(drive.file for drive in options.disks)]
-    if options.root:
-        files.append(options.root)
+    files += [file for file in (options.root, options.cdrom, options.firmware) if file]
     for file in files:
         if not Path(file).is_file():
             raise RunError(f"{file}: no such file")

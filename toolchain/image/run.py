@@ -103,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--disk", action="append", default=[], metavar="BUS:FILE[,serial=S]",
         help="attach a disk, BUS nvme, ahci or virtio; repeatable")  # fmt: skip
     add("--root", type=Path, metavar="FILE", help="root disk image")
+    add("--cdrom", type=Path, metavar="FILE", help="boot from this medium, not from --image")
     add("--append", default="", metavar="LINE", help="kernel command line")
     add("--machine", choices=("q35", "pc"), default="q35", help="QEMU machine")
     add("--cpu", default="max", metavar="MODEL", help="QEMU CPU model")
@@ -124,7 +125,8 @@ def _cpu_count(text: str) -> int:
 def _options(flags: argparse.Namespace, **more: object) -> qemu.Options:
     return qemu.Options(
         image=flags.image, cpus=flags.cpus, mem=flags.mem, accel=accel.choose(flags.accel),
-        machine=flags.machine, cpu=flags.cpu, append=flags.append, root=flags.root,
+        machine=flags.machine, cpu=flags.cpu, append=flags.append, cdrom=flags.cdrom,
+        root=flags.root,
         disks=tuple(qemu.Drive.parse(text) for text in flags.disk), icount=flags.icount,
         gdb=flags.gdb, paused=bool(flags.gdb), qmp=flags.qmp, **more,
     )  # fmt: skip
