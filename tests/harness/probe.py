@@ -9,6 +9,7 @@ Tests  tests/qemu/test_boot_entry.py
 import ast
 from pathlib import Path
 
+from toolchain.backend.asmdebug import annotate
 from toolchain.backend.assemble import assemble, compile_ir
 from toolchain.link.elf import ObjectFile
 from toolchain.link.layout import PC64
@@ -33,17 +34,20 @@ def objects(*, asm: str = "", ir: str = "") -> list[ObjectFile]:
 
 
 def file_asm(path: Path) -> str:
-    """The text of all file-level asm() calls of a kpy file, in order."""
+    """The text of all file-level asm() calls of a kpy file, with debug information."""
     calls = [
         node.value
         for node in ast.parse(path.read_text()).body
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
     ]
-    return "\n".join(
-        call.args[0].value
-        for call in calls
-        if isinstance(call.func, ast.Name) and call.func.id == "asm"
-    )
+    text, line = "", 1
+    for call in calls:
+        if isinstance(call.func, ast.Name) and call.func.id == "asm":
+            # Each text keeps its own line numbers: blank lines stand for what is between them.
+            text += "\n" * (call.args[0].lineno - line) + call.args[0].value
+            line = call.args[0].end_lineno
+    file = str(path.relative_to(ROOT))
+    return annotate(text, file=file, first_line=1, directory=str(ROOT))
 
 
 def kmain(*steps: str) -> str:
