@@ -1,0 +1,357 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""From source files to an image: each module through the passes, what is cached left out.
+
+    scan     what does each file import, and has anything it depends on changed?
+    compile  check -> lower -> LLVM, a module at a time; LLVM in worker processes
+    effects  over all modules, cached summaries included
+    tables   the sorted tables of @syscall, @driver, @sysinit
+    link     our linker, then checks on the image
+
+dev      an object a module, O1, checks of overflow; cached
+release  one object of the whole program, O2
+
+Tests     tests/toolchain/test_build.py
+"""
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from toolchain import cache
+from toolchain.backend import asm, data, llvm
+from toolchain.backend.target import TARGETS
+from toolchain.backend.worker import Failure, Job, Pool, Result
+from toolchain.cache import Cache, Scan
+from toolchain.diagnostics import Diagnostic, Sink
+from toolchain.frontend import effects, tree
+from toolchain.frontend.check import Context, check_module
+from toolchain.frontend.effects import ModuleEffects
+from toolchain.frontend.modules import ModuleDecl, Program
+from toolchain.link.errors import LinkError
+from toolchain.lower.lower import lower_module
+from toolchain.options import RELEASE, Options
+
+RECURSION = 12_000       # passes recurse over syntax trees of at most NESTING_LIMIT levels
+STACK_BYTES = 512 << 20
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(slots=True)
+class Compiled:
+    """A module after LLVM.  In release `ir` stands for the object, which is made of all."""
+
+    name: str
+    effects: ModuleEffects
+    warnings: list[Diagnostic] = field(default_factory=list)
+    object: bytes = b""
+    ir: str = ""
+    frames: dict[str, int] = field(default_factory=dict)
+    probes: list[asm.Probe] = field(default_factory=list)
+    functions: frozenset[str] = frozenset()      # the linker's names of all its functions
+    exported: frozenset[str] = frozenset()       # those that something outside may call
+
+
+@dataclass(slots=True)
+class Stats:
+    """Where the time went, in seconds, and how much was done."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    modules: int = 0
+    compiled: int = 0
+    lines: int = 0
+
+    def lap(self, name: str, since: float) -> float:
+        now = time.perf_counter()
+        self.seconds[name] = self.seconds.get(name, 0.0) + now - since
+        return now
+
+
+class Builder:
+    """One build: `roots` are where modules are looked for."""
+
+    def __init__(self, options: Options, roots: list[Path], sink: Sink, *,
+                 folder: Path | None = None, progress: Progress | None = None,
+                 binding: dict[str, str] | None = None, jobs: int | None = None) -> None:
+        self.options, self.sink = options, sink
+        self.program = Program(roots, sink, binding)
+        self.cache = Cache(folder)
+        self.progress = progress or (lambda done, of, name: None)
+        self.pool = Pool(jobs)
+        self.context = Context(self.program)
+        self.stats = Stats()
+        self._scans: dict[str, tuple[Scan, Path] | None] = {}
+
+    # ---- checking only ------------------------------------------------------------------------
+
+    def check(self, paths: list[Path]) -> list[tree.Module]:
+        """The typed trees of `paths` and all they import; diagnostics are in the sink."""
+        start = [m for m in (self.program.add_file(p) for p in paths) if m is not None]
+        modules = [check_module(self.context, m) for m in self.program.closure(start)]
+        if not self.sink.errors:
+            summaries = [effects.summarize(m) for m in modules]
+            self._whole_program(summaries, whole=False)
+        return modules
+
+    def _whole_program(self, summaries: list[ModuleEffects], whole: bool) -> dict[str, int]:
+        effects.check_bindings(summaries, self.sink, whole)
+        graph = effects.Program(summaries, self.sink)
+        graph.check_blocking()
+        graph.check_recursion()
+        return graph.check_stack() if whole else {}
+
+    # ---- compiling ----------------------------------------------------------------------------
+
+    def compile(self, paths: list[Path], *, whole: bool = True) -> list[Compiled]:
+        """Every module of the program, compiled.  Empty after an error.
+
+        whole: all of the program is here: each upcall must be implemented.
+        """
+        started = time.perf_counter()
+        order = self._scan_all(paths)
+        self.stats.modules = len(order)
+        started = self.stats.lap("scan", started)
+        done = self._compile_all(order) if not self.sink.errors else []
+        started = self.stats.lap("compile", started)
+        if not self.sink.errors:
+            for compiled in done:
+                for made in compiled.effects.functions:
+                    made.frame = compiled.frames.get(made.symbol, made.frame)
+            self._whole_program([c.effects for c in done], whole)
+            self.stats.lap("effects", started)
+        for compiled in done:
+            for warning in compiled.warnings:
+                self.sink.report(warning)
+        self.cache.trim()
+        return done if not self.sink.errors else []
+
+    def objects(self, done: list[Compiled], keep: frozenset[str]) -> list[tuple[str, bytes]]:
+        """(name, bytes) of the objects to link, the tables' among them.
+
+        In release only `keep`, @export functions and entry points are visible outside.
+        """
+        keep = keep.union(*(c.exported for c in done))
+        out: list[tuple[str, bytes]] = []
+        texts: list[str | bytes] = []
+        target = TARGETS[self.options.target]
+        entries = [tree.TableEntry(e.table, e.key, e.name, e.unique, e.data, e.symbol,
+                                   effects.locate(e.spot))
+                   for c in done for e in c.effects.entries]
+        names = {n for c in done for n in c.effects.tables}
+        tables = data.tables_ir(entries, target.triple, target.layout, sorted(names)) if (
+            names or entries) else ""
+        if self.options.mode == RELEASE:
+            texts = [c.ir for c in done] + ([tables] if tables else [])
+            probes = [p for c in done for p in c.probes]
+            out += self._emit([Job("program", texts, self.options.target, self.options.opt_level,
+                                   keep=keep, probes=probes)], done)
+        else:
+            out = [(c.name, c.object) for c in done]
+            if tables:
+                out += self._emit([Job("kpy.tables", [tables], self.options.target, 1)], done)
+        return out if not self.sink.errors else []
+
+    def _emit(self, jobs: list[Job], done: list[Compiled]) -> list[tuple[str, bytes]]:
+        key = cache.digest(cache.compiler_digest(), *(str(j.name) + str(j.target) + str(j.opt)
+                           + str(sorted(j.keep or ())) for j in jobs),
+                           *(str(t) for j in jobs for t in j.modules))
+        found = self.cache.get(key)
+        if found is not None:
+            return found
+        out = []
+        for result in self.pool.compile(jobs):
+            if result.failure is not None:
+                self._failed(result.failure, result.name)
+            out.append((result.name, result.object))
+        if not self.sink.errors:
+            self.cache.put(key, out)
+        return out
+
+    # ---- scanning -------------------------------------------------------------------------------
+
+    def _scan_all(self, paths: list[Path]) -> list[str]:
+        """The names of all modules of the program, each after what it imports."""
+        names = []
+        for path in paths:
+            name = self.program.name_of(path)
+            self.program.pin(name, path)
+            names.append(name)
+        order: list[str] = []
+        seen: set[str] = set()
+        stack: list[tuple[str, bool]] = [(n, False) for n in reversed(names)]
+        while stack:
+            name, finished = stack.pop()
+            if finished:
+                order.append(name)
+                continue
+            if name in seen:
+                continue
+            seen.add(name)
+            scan = self._scan(name)
+            if scan is None:
+                continue
+            stack.append((name, True))
+            stack.extend((n, False) for n in reversed(scan.imports) if n not in seen)
+        return order
+
+    def _scan(self, name: str) -> Scan | None:
+        if name in self._scans:
+            found = self._scans[name]
+            return found[0] if found else None
+        path = self.program.find(name)
+        self._scans[name] = None
+        if path is None:
+            return None
+        try:
+            contents = path.read_bytes()
+        except OSError:
+            contents = b""
+        key = cache.digest("scan", cache.compiler_digest(), name, str(path),
+                           contents.decode("utf-8", "replace"))
+        scan = self.cache.get(key)
+        if scan is None:
+            module = self.program.load(name)
+            if module is None:
+                return None
+            imports = list(dict.fromkeys(t for t, _ in self.program.imports(module)))
+            scan = Scan(name, imports, cache.interface_digest(module))
+            if not self.sink.errors:
+                self.cache.put(key, scan)
+        self.stats.lines += contents.count(b"\n")
+        self._scans[name] = (scan, path)
+        return scan
+
+    def _object_key(self, name: str) -> str:
+        """The key of a module's object (C2)."""
+        reached: set[str] = set()
+        todo = [name]
+        while todo:
+            scan = self._scan(todo.pop())
+            for other in scan.imports if scan else ():
+                if other not in reached:
+                    reached.add(other)
+                    todo.append(other)
+        reached.discard(name)
+        interfaces = []
+        for other in sorted(reached):
+            scan = self._scan(other)
+            interfaces.append(f"{other}={scan.interface if scan else ''}")
+        found = self._scans[name]
+        assert found is not None
+        source = found[1].read_bytes().decode("utf-8", "replace")
+        return cache.digest("object", cache.compiler_digest(), self.options.key(), name,
+                            str(found[1]), source, *interfaces)
+
+    # ---- one module after the other ---------------------------------------------------------------
+
+    def _compile_all(self, order: list[str]) -> list[Compiled]:
+        done: dict[str, Compiled] = {}
+        missing: list[tuple[str, str]] = []
+        for name in order:
+            key = self._object_key(name)
+            found = self.cache.get(key)
+            if found is not None:
+                done[name] = found
+            else:
+                missing.append((name, key))
+        self.stats.compiled = len(missing)
+        modules = [m for m in (self.program.load(n) for n, _ in missing) if m is not None]
+        self.program.closure(modules)                  # reports import cycles
+        futures: list[tuple[str, Compiled, Future[list[Result]] | None]] = []
+        with ThreadPoolExecutor(self.pool.size) as executor:
+            for number, (name, key) in enumerate(missing):
+                self.progress(number, len(missing), name)
+                module = self.program.load(name)
+                made = self._front(module) if module is not None else None
+                if made is None:
+                    continue
+                compiled, job = made
+                future = executor.submit(self.pool.compile, [job]) if job is not None else None
+                futures.append((key, compiled, future))
+            for key, compiled, future in futures:
+                if future is not None:
+                    self._finish(compiled, future.result()[0])
+                if not self.sink.errors:
+                    self.cache.put(key, compiled)
+                done[compiled.name] = compiled
+        self.progress(len(missing), len(missing), "")
+        return [done[n] for n in order if n in done]
+
+    def _front(self, module: ModuleDecl) -> tuple[Compiled, Job | None] | None:
+        """Check and lower one module; None after an error anywhere."""
+        before = len(self.sink.diagnostics)
+        typed = check_module(self.context, module)
+        if self.sink.errors:
+            return None
+        graph = lower_module(typed, self.options)
+        text = llvm.emit_module(graph, self.options)
+        warnings = self.sink.diagnostics[before:]
+        compiled = Compiled(module.name, effects.summarize(typed), warnings)
+        compiled.functions = frozenset(f.attrs.export or f.symbol for f in typed.functions)
+        compiled.exported = frozenset(
+            f.attrs.export or f.symbol for f in typed.functions
+            if f.attrs.entry_stack or (f.attrs.export and f.attrs.export not in typed.implements))
+        compiled.probes = asm.probes(graph, self.options.target)
+        if self.options.mode == RELEASE:
+            compiled.ir = text
+            return compiled, None
+        return compiled, Job(module.name, [text], self.options.target, self.options.opt_level,
+                             probes=compiled.probes)
+
+    def _finish(self, compiled: Compiled, result: Result) -> None:
+        if result.failure is not None:
+            self._failed(result.failure, compiled.name)
+        compiled.object, compiled.frames = result.object, result.frames
+        compiled.probes = []
+
+    def _failed(self, failure: Failure, name: str) -> None:
+        if failure.kind == "asm" and failure.probe is not None:
+            self.sink.error("K0804", failure.probe.loc, f"this assembly is wrong: "
+                            f"{failure.message}", help="templates are AT&T syntax: source first, "
+                            "registers with %%")
+            return
+        if failure.kind == "link":
+            self.sink.error("K0902", None, f"in `{name}`: {failure.message.strip()}")
+            return
+        self.sink.error("K1002", None, f"LLVM refused what the compiler made of `{name}` "
+                        f"({failure.kind})", notes=((failure.message.strip()[:2000], None),),
+                        help="this is a defect of kpyc: please report it with the source")
+
+    def close(self) -> None:
+        """Let the workers go."""
+        self.pool.close()
+
+
+def report_link(error: LinkError, sink: Sink) -> None:
+    """A linker's problems as diagnostics."""
+    for problem in error.problems:
+        notes = [(note, None) for note in problem.notes]
+        if problem.place:
+            notes.insert(0, (f"at {problem.place}", None))
+        sink.report(Diagnostic(problem.code, problem.message, None, "", notes, problem.help))
+
+
+def with_deep_stack(run: Callable[[], int]) -> int:
+    """Run in a thread whose stack is large enough for any tree within NESTING_LIMIT."""
+    result: list[int] = []
+    failure: list[BaseException] = []
+
+    def body() -> None:
+        try:
+            result.append(run())
+        except BaseException as error:      # handed to the caller's thread
+            failure.append(error)
+
+    sys.setrecursionlimit(RECURSION)
+    threading.stack_size(STACK_BYTES)
+    thread = threading.Thread(target=body, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(0.2)                    # a join without a time-out would hold back Ctrl-C
+    if failure:
+        raise failure[0]
+    return result[0]

@@ -1,0 +1,318 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The command line: `python -m toolchain`, installed as `kpyc`.
+
+    kpyc check FILE...                 report what is wrong
+    kpyc build [FILE...]               an image (the kernel, without FILE)
+    kpyc run FILE FUNCTION [ARG...]    compile for this machine and call a function
+    kpyc dump --stage S FILE[:FUNC]    what a pass makes: typed, cfg, ir, asm
+    kpyc symbols IMAGE                 addresses, functions, files and lines of an image
+    kpyc explain K0308                 the longer story of a diagnostic
+
+Exit status: 0 done, 1 the input is wrong (diagnostics on standard error), 2 the command line is,
+3 the compiler itself failed, 130 interrupted.
+
+Tests     tests/toolchain/test_driver.py
+"""
+from __future__ import annotations
+
+import argparse
+import ast
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from toolchain import explain, kernel
+from toolchain.build import Builder, report_link, with_deep_stack
+from toolchain.diagnostics import Diagnostic, Sink
+from toolchain.frontend import tree
+from toolchain.options import DEV, RELEASE, Options
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; the exit status."""
+    flags = _parser().parse_args(arguments)
+    sink = Sink()
+    try:
+        status = with_deep_stack(lambda: flags.command(flags, sink))
+    except KeyboardInterrupt:
+        print("kpyc: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    except Exception as error:
+        _internal(error, sink, flags)
+        status = 3
+    show(sink, flags)
+    return status
+
+
+def check_files(paths: list[Path | str]) -> tuple[list[tree.Module], list[Diagnostic]]:
+    """The typed trees of these files and all they import, and every diagnostic."""
+    sink = Sink()
+    files = [Path(p) for p in paths]
+    builder = Builder(Options(), roots_of(files), sink)
+    modules = builder.check(files)
+    return modules, sink.sorted()
+
+
+def roots_of(files: list[Path]) -> list[Path]:
+    """Where modules are looked for: above the packages that the files lie in, and our own tree."""
+    roots: list[Path] = []
+    for path in files:
+        folder = path.resolve().parent
+        while (folder / "__init__.py").is_file():
+            folder = folder.parent
+        if folder.is_relative_to(ROOT) and any(
+                folder.is_relative_to(ROOT / n) for n in ("kernel", "boot", "userland")):
+            folder = ROOT
+        roots.append(folder)
+    return list(dict.fromkeys([*roots, ROOT]))
+
+
+# ---- commands -------------------------------------------------------------------------------------
+
+def _check(flags: argparse.Namespace, sink: Sink) -> int:
+    files = _files(flags, kernel.files())
+    Builder(Options(), roots_of(files), sink, binding=kernel.binding()).check(files)
+    return 1 if sink.errors else 0
+
+
+def _build(flags: argparse.Namespace, sink: Sink) -> int:
+    from toolchain.link import check, layout, linker  # noqa: PLC0415  numpy takes its time
+    from toolchain.link.errors import LinkError  # noqa: PLC0415
+    started = time.perf_counter()
+    target = flags.target or "pc64"
+    files = _files(flags, kernel.files())
+    output = Path(flags.output or (ROOT / "build" / "kernel.elf" if not flags.files else
+                                   Path("build") / (files[0].stem + (
+                                       ".o" if target == "host" else ".elf"))))
+    settings = Options(target=target, mode=RELEASE if flags.release else DEV)
+    builder = Builder(settings, roots_of(files), sink, folder=_cache_folder(flags),
+                      progress=_progress(flags), jobs=flags.jobs,
+                      binding=kernel.binding())
+    try:
+        whole = target != "host"
+        done = builder.compile(files, whole=whole)
+        if sink.errors:
+            return 1
+        entry = layout.LAYOUTS[target].entry if whole else ""
+        keep = frozenset([entry]) if whole else frozenset().union(*(c.functions for c in done))
+        objects = builder.objects(done, keep)
+        if sink.errors:
+            return 1
+        output.parent.mkdir(parents=True, exist_ok=True)
+        if not whole:
+            output.write_bytes(b"".join(data for _, data in objects[:1]))
+        else:
+            from toolchain.link.elf import ObjectFile  # noqa: PLC0415
+            try:
+                parsed = [ObjectFile.parse(name, data) for name, data in objects]
+                linker.link(parsed, layout=layout.LAYOUTS[target], output=output)
+                check.check_image(output, layout=layout.LAYOUTS[target],
+                                  exempt=("boot_*",))
+            except LinkError as error:
+                report_link(error, sink)
+                return 1
+    finally:
+        builder.close()
+    if not flags.quiet:
+        stats = builder.stats
+        print(f"{_shown(output)}: {stats.lines} lines, {stats.modules} modules, "
+              f"{stats.compiled} compiled, {time.perf_counter() - started:.1f} s")
+    return 0
+
+
+def _run(flags: argparse.Namespace, sink: Sink) -> int:
+    from toolchain.backend import jit  # noqa: PLC0415
+    files = [Path(flags.file)]
+    settings = Options(target="host", mode=RELEASE if flags.release else DEV, host_wrappers=True)
+    builder = Builder(settings, roots_of(files), sink)
+    typed = builder.check(files)
+    if sink.errors:
+        return 1
+    name = builder.program.name_of(files[0])
+    found = [f for m in typed for f in m.functions
+             if f.symbol in (flags.function, f"{name}.{flags.function}")]
+    if not found:
+        known = ", ".join(f.name for m in typed if m.name == name for f in m.functions)
+        sink.error("K0202", None, f"`{flags.file}` has no function `{flags.function}`",
+                   help=f"it has: {known}")
+        return 1
+    arguments = [ast.literal_eval(a) for a in flags.arguments]
+    done = builder.compile(files, whole=False)
+    if sink.errors:
+        return 1
+    keep = frozenset({found[0].symbol, f"kpy.call.{found[0].symbol}"})
+    program = jit.load([d for _, d in builder.objects(done, keep)], builder.pool)
+    try:
+        result = program.call(found[0], *arguments)
+    except jit.Raised as error:
+        print(f"raised Errno({error.code})", file=sys.stderr)
+        return 1
+    except jit.Stopped as error:
+        print(f"panic: {error}", file=sys.stderr)
+        return 70
+    finally:
+        sys.stdout.write("".join(program.output))
+        builder.close()
+    if result is not None:
+        print(result)
+    return 0
+
+
+def _dump(flags: argparse.Namespace, sink: Sink) -> int:
+    from toolchain import dump  # noqa: PLC0415
+    file, _, function = flags.file.partition(":")
+    files = [Path(file)]
+    settings = Options(target=flags.target or "pc64", mode=RELEASE if flags.release else DEV)
+    builder = Builder(settings, roots_of(files), sink)
+    modules = builder.check(files)
+    if sink.errors:
+        return 1
+    wanted = next(m for m in modules if m.name == builder.program.name_of(files[0]))
+    text = dump.stage(flags.stage, wanted, function, settings, builder.pool)
+    builder.close()
+    if text is None:
+        sink.error("K0202", None, f"`{file}` has no function `{function}`",
+                   help="it has: " + ", ".join(f.name for f in wanted.functions))
+        return 1
+    print(text)
+    return 0
+
+
+def _symbols(flags: argparse.Namespace, sink: Sink) -> int:
+    from toolchain.link.errors import LinkError  # noqa: PLC0415
+    from toolchain.link.symbols import SymbolTable  # noqa: PLC0415
+    try:
+        print(SymbolTable.read(flags.image).listing())
+    except LinkError as error:
+        report_link(error, sink)
+        return 1
+    return 0
+
+
+def _explain(flags: argparse.Namespace, sink: Sink) -> int:
+    text = explain.story(flags.code)
+    if text is None:
+        sink.error("K1003", None, f"there is no diagnostic `{flags.code}`",
+                   help="codes look like K0308; `kpyc explain all` lists them")
+        return 1
+    print(text)
+    return 0
+
+
+# ---- what commands share ------------------------------------------------------------------------
+
+def show(sink: Sink, flags: argparse.Namespace) -> None:
+    """Print the diagnostics, for a person or an editor."""
+    if not sink.diagnostics:
+        return
+    if getattr(flags, "json", False):
+        print(sink.to_json())
+        return
+    print(sink.render(colour=sys.stderr.isatty()), file=sys.stderr)
+
+
+def _files(flags: argparse.Namespace, otherwise: list[Path]) -> list[Path]:
+    return [Path(f) for f in flags.files] or otherwise
+
+
+def _cache_folder(flags: argparse.Namespace) -> Path | None:
+    return None if flags.no_cache else ROOT / "build" / "cache"
+
+
+def _shown(path: Path) -> str:
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def _progress(flags: argparse.Namespace) -> Callable[[int, int, str], None] | None:
+    if flags.quiet or not sys.stderr.isatty():
+        return None
+
+    def step(done: int, total: int, name: str) -> None:
+        text = f"[{done}/{total}] {name}" if name else ""
+        print(f"\r\033[K{text}", end="" if name else "\r", file=sys.stderr, flush=True)
+    return step
+
+
+def _internal(error: Exception, sink: Sink, flags: argparse.Namespace) -> None:
+    """The compiler failed: say so, with the user's line and where in the compiler."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = frames[-1] if frames else None
+    at = f"{Path(where.filename).name}:{where.lineno} in {where.name}" if where else "?"
+    sink.error("K1001", _user_line(error), f"the compiler itself failed: "
+               f"{type(error).__name__}: {error}",
+               help="this is a defect of kpyc: please report it with the source line",
+               notes=((f"in the compiler at {at}", None),))
+    if getattr(flags, "trace", False):
+        traceback.print_exception(error)
+
+
+def _user_line(error: Exception) -> Any:
+    """The source line the innermost pass was looking at."""
+    trace, found = error.__traceback__, None
+    while trace is not None:
+        names = trace.tb_frame.f_locals
+        node, body = names.get("node"), names.get("b") or names.get("scope")
+        if isinstance(node, ast.AST) and hasattr(node, "lineno") and hasattr(body, "loc"):
+            found = body.loc(node)
+        loc = getattr(names.get("node") or names.get("stmt") or names.get("expr"), "loc", None)
+        if isinstance(loc, tree.Loc):
+            found = loc
+        trace = trace.tb_next
+    return found
+
+
+def _parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="kpyc", description="The kpy compiler.",
+        epilog="docs/kpy.md is the language; `kpyc explain CODE` tells more of a diagnostic.")
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run: Any, text: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=text, description=text)
+        made.set_defaults(command=run)
+        made.add_argument("--json", action="store_true",
+                          help="diagnostics as JSON, one object a line, on standard output")
+        made.add_argument("--trace", action="store_true",
+                          help="if the compiler itself fails, show its own stack")
+        return made
+
+    check = command("check", _check, "report what is wrong with these files")
+    check.add_argument("files", nargs="*", metavar="FILE", help="default: the kernel")
+    build = command("build", _build, "compile and link an image")
+    build.add_argument("files", nargs="*", metavar="FILE", help="default: the kernel")
+    build.add_argument("-o", "--output", metavar="PATH", help="default: build/NAME.elf")
+    build.add_argument("--target", choices=("pc64", "user", "host"), help="default: pc64")
+    build.add_argument("--release", action="store_true",
+                       help="optimise the whole program; overflow wraps instead of trapping")
+    build.add_argument("-j", "--jobs", type=int, metavar="N", help="worker processes")
+    build.add_argument("--no-cache", action="store_true", help="compile everything again")
+    build.add_argument("-q", "--quiet", action="store_true", help="say nothing when all is well")
+    run = command("run", _run, "compile for this machine and call a function")
+    run.add_argument("file", metavar="FILE")
+    run.add_argument("function", metavar="FUNCTION")
+    run.add_argument("arguments", nargs="*", metavar="ARG", help="Python literals: 3, b'abc'")
+    run.add_argument("--release", action="store_true", help="as build --release")
+    dump = command("dump", _dump, "show what a pass makes of a file or function")
+    dump.add_argument("--stage", choices=("typed", "cfg", "ir", "asm"), default="cfg")
+    dump.add_argument("file", metavar="FILE[:FUNCTION]")
+    dump.add_argument("--target", choices=("pc64", "user", "host"), help="default: pc64")
+    dump.add_argument("--release", action="store_true", help="as build --release")
+    symbols = command("symbols", _symbols, "list an image's addresses, functions and lines")
+    symbols.add_argument("image", metavar="IMAGE")
+    story = command("explain", _explain, "the longer story of a diagnostic, with an example")
+    story.add_argument("code", metavar="CODE")
+    return top
+
+
+__all__ = ["check_files", "main"]

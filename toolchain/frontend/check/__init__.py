@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The checker: declarations, statements and expressions to the typed tree, or to diagnostics.
+
+    def double(x: u32) -> u32:        Function double(x: u32) -> u32
+        return x * 2                    Return Binary(mul, Load x, Const 2)
+
+Signatures and types are made when asked for; a body only needs the signatures of what it uses,
+so modules can be checked one at a time (and in several processes).
+
+scope        what a name means             typeexpr   annotations to types
+classes      class statements to types     functions  def statements to signatures
+const        constants and @comptime       body       facts, conversion
+expr calls builtins stmt loops patterns format        one kind of syntax each
+
+Tests     tests/toolchain/test_check_*.py
+"""
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from toolchain.frontend import tree
+from toolchain.frontend import types as t
+from toolchain.frontend.check import builtins, classes, const, functions, loops, stmt, typeexpr
+from toolchain.frontend.check.body import Body
+from toolchain.frontend.check.functions import Signature
+from toolchain.frontend.check.scope import Context, Scope
+from toolchain.frontend.modules import (
+    Alias,
+    Class,
+    Constant,
+    Decl,
+    FunctionDecl,
+    Import,
+    ModuleDecl,
+    Variable,
+)
+
+
+def check_module(cx: Context, module: ModuleDecl) -> tree.Module:
+    """The typed tree of `module`; what is wrong is in `cx.sink` (then the tree is not to be used).
+    """
+    out = tree.Module(module.name, module.source, module.unsafe)
+    scope = Scope(module)
+    queue: list[Signature] = []
+    for decl in module.names.values():
+        _declaration(cx, scope, decl, out, queue)
+    for call in module.asserts:
+        builtins.check_static_assert(cx, scope, call)
+    for call in module.asm:
+        _file_asm(cx, scope, call, out)
+    _bodies(cx, out, queue)
+    return out
+
+
+def _declaration(cx: Context, scope: Scope, decl: Decl, out: tree.Module, queue: list[Signature],
+                 ) -> None:
+    match decl:
+        case Import():
+            _check_import(cx, scope, decl)
+        case Class():
+            _class(cx, scope, decl, out, queue)
+        case FunctionDecl():
+            _function(cx, decl, queue)
+        case Constant():
+            found = const.constant(cx, decl)
+            if found is not None and not isinstance(found[1], int):
+                out.globals.append(functions.constant_global(cx, decl, *found))
+        case Variable():
+            made = functions.variable(cx, decl)
+            if made is not None:
+                out.globals.append(made)
+        case Alias():
+            typeexpr._alias(cx, decl)
+
+
+def _check_import(cx: Context, scope: Scope, decl: Import) -> None:
+    if cx.lookup(scope.module, decl.name) is None and decl.attr is not None:
+        cx.unknown(scope, decl.node, decl.name)
+
+
+def _class(cx: Context, scope: Scope, decl: Class, out: tree.Module, queue: list[Signature],
+           ) -> None:
+    if classes.generic_parameters(cx, decl):
+        return                      # checked where it is instantiated
+    ty = classes.declared(cx, decl)
+    if not isinstance(ty, t.NominalType):
+        return
+    classes.complete(cx, ty, scope, decl.node)
+    out.types.append(ty)
+    for inner in ty.methods.values():
+        env = classes.scope_of(cx, ty).env
+        if functions.generic_names(cx, inner, env):
+            continue
+        made = functions.method(cx, ty, inner)
+        if made is not None and made.yields is None:
+            queue.append(made)
+
+
+def _function(cx: Context, decl: FunctionDecl, queue: list[Signature]) -> None:
+    names = [n for n, _, _ in classes.decorators(cx, Scope(decl.module), decl.node)]
+    if "comptime" in names or functions.generic_names(cx, decl, {}):
+        return
+    made = functions.signature(cx, decl)
+    if made is not None and made.yields is None:
+        queue.append(made)
+
+
+def _file_asm(cx: Context, scope: Scope, call: ast.Call, out: tree.Module) -> None:
+    value = const.python_value(cx, scope, call.args[0]) if len(call.args) == 1 else None
+    if not isinstance(value, str):
+        cx.error("K0804", scope, call, "file-level `asm` takes its text as one string")
+        return
+    out.asm.append(tree.AsmBlock(value, scope.loc(call)))
+
+
+def _bodies(cx: Context, out: tree.Module, queue: list[Signature]) -> None:
+    """Check the bodies of the module's own functions, then of what they pull in."""
+    seen: set[str] = set()
+    own = {made.function.symbol for made in queue}
+    while queue:
+        made = queue.pop(0)
+        function = made.function
+        if function.symbol in seen:
+            continue
+        seen.add(function.symbol)
+        check_body(cx, made)
+        if function.symbol in own or function.is_instance:
+            out.functions.append(function)
+            implemented = cx.instances.get(("implements", function.symbol))
+            if implemented is not None:
+                out.implements[implemented] = function
+        else:
+            out.externals[function.symbol] = function
+        if function.effects is None:
+            continue
+        for symbol, other in function.effects.functions.items():
+            inner = cx.bodies.get(symbol)
+            if symbol in own or symbol in seen:
+                continue
+            if isinstance(inner, Signature) and (other.attrs.inline or other.is_instance):
+                queue.append(inner)
+            else:
+                out.externals[symbol] = other
+        for symbol, var in function.effects.globals.items():
+            if not symbol.startswith(f"{out.name}.") or var.extern or not any(
+                    var is g for g in out.globals):
+                out.external_globals[symbol] = var
+    for var in out.globals:
+        for symbol in _symbols(var.init):
+            found = cx.bodies.get(symbol)
+            if found is not None and symbol not in own:
+                out.externals[symbol] = found.function
+
+
+def _symbols(data: Any) -> list[str]:
+    """The symbols whose addresses constant data holds."""
+    if isinstance(data, tree.SymbolRef):
+        return [data.symbol]
+    if isinstance(data, dict):
+        data = list(data.values())
+    if isinstance(data, list | tuple):
+        return [s for part in data for s in _symbols(part)]
+    return []
+
+
+def check_body(cx: Context, made: Signature) -> None:
+    """Check one function's body, once."""
+    function = made.function
+    if function.body is not None or function.effects is not None:
+        return
+    attrs = function.attrs
+    if attrs.extern or attrs.upcall:
+        if not _empty(made.node):
+            kind = "@extern" if attrs.extern else "@upcall"
+            cx.error("K0221", made.scope, made.node, f"an {kind} function has no body here",
+                     help="its body is `...`, or its docstring alone")
+        return
+    b = Body(cx, function, made.scope, made.node)
+    for param in function.params:
+        b.frame.names[param.name] = param
+        b.know(param)
+    function.body = stmt.block(b, made.node.body)
+    function.effects = b.effects
+    if not b.dead and function.result not in (t.VOID, t.POISON) and not attrs.naked:
+        _falls_off(b, made)
+
+
+def _empty(node: ast.FunctionDef) -> bool:
+    return all(isinstance(s, ast.Pass) or (isinstance(s, ast.Expr) and isinstance(
+        s.value, ast.Constant)) for s in node.body)
+
+
+def _falls_off(b: Body, made: Signature) -> None:
+    function = made.function
+    what = ("may end, but is `-> Never`" if function.result is t.NEVER
+            else f"may end without returning its `{function.result.name}`")
+    hint = ("a body of `...` needs @extern or @upcall" if _empty(made.node)
+            else "return on every way out")
+    b.cx.sink.error("K0408", function.loc._replace(
+        end_line=function.loc.line, end_col=function.loc.col + len("def ") + len(made.node.name)),
+        f"`{function.name}` {what}", help=hint)
+
+
+__all__ = ["Context", "check_body", "check_module", "loops"]

@@ -1,0 +1,427 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Class statements to types: @struct, @bits, @enum, @flags and @regs.
+
+A struct's type exists before its fields do, so that a struct may point to itself; its fields are
+filled in when someone needs its layout (`complete`).
+
+Tests     tests/toolchain/test_check_types.py
+"""
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from toolchain.frontend import types as t
+from toolchain.frontend.check import const, typeexpr, vocabulary
+from toolchain.frontend.check.scope import Context, Scope, nearest
+from toolchain.frontend.modules import (
+    POISONED,
+    Class,
+    FunctionDecl,
+    Parameter,
+    Vocabulary,
+    lock_letter,
+)
+
+_KINDS = ("struct", "bits", "enum", "flags", "regs")
+
+
+def declared(cx: Context, decl: Class) -> t.Type:
+    """The type of a class that is not generic."""
+    if decl.made is None:
+        decl.made = _make(cx, decl, Scope(decl.module), ())
+    return t.POISON if decl.made is POISONED else decl.made
+
+
+def instance(cx: Context, decl: Class, args: tuple[Any, ...] | None, scope: Scope, node: ast.expr,
+             ) -> t.Type:
+    """The type of generic class `decl` with `args`."""
+    if args is None:
+        return t.POISON
+    params = generic_parameters(cx, decl)
+    if not params:
+        cx.error("K0306", scope, node, f"`{decl.name}` is not generic",
+                 notes=(("declared here", decl.loc),))
+        return t.POISON
+    key = (decl, args)
+    if key not in cx.instances:
+        env = {name: arg for (name, _), arg in zip(params, args, strict=True)}
+        spelled = f"{decl.name}[{', '.join(_argument_name(a) for a in args)}]"
+        if len(spelled) > 400:
+            cx.error("K0319", scope, node, f"`{decl.name}` needs ever larger instances of itself",
+                     notes=(("declared here", decl.loc),))
+            return t.POISON
+        inner = Scope(decl.module, env, ((spelled, scope.loc(node)), *scope.trail))
+        cx.instances[key] = _make(cx, decl, inner, args, spelled)
+    return cx.instances[key]
+
+
+def complete(cx: Context, ty: t.Type, scope: Scope, node: ast.AST) -> bool:
+    """Make sure the layout of `ty` is known; report a struct that contains itself."""
+    if isinstance(ty, t.ArrayType):
+        return complete(cx, ty.elem, scope, node)
+    if not isinstance(ty, t.StructType) or ty.complete:
+        return True
+    decl, inner = cx.instances[ty]
+    if decl.busy:
+        cx.error("K0205", scope, node, f"`{ty.name}` contains itself, so it has no size",
+                 help=f"hold a pointer: `Ptr[{ty.name}] | None`")
+        return False
+    decl.busy = True
+    _fill(cx, decl, inner, ty)
+    decl.busy = False
+    return True
+
+
+def method(cx: Context, ty: t.Type, name: str) -> FunctionDecl | None:
+    """The declaration of method `name` of `ty` or its bases."""
+    while isinstance(ty, t.NominalType):
+        found = ty.methods.get(name)
+        if found is not None:
+            return found
+        ty = ty.base if isinstance(ty, t.StructType) else None
+    return None
+
+
+def scope_of(cx: Context, ty: t.Type) -> Scope:
+    """The scope the methods of `ty` are checked in."""
+    return cx.instances[ty][1]
+
+
+def generic_parameters(cx: Context, decl: Class) -> list[tuple[str, str]]:
+    """(name, kind) of each parameter of `class C(Generic[T, N])`."""
+    for base in decl.node.bases:
+        if isinstance(base, ast.Subscript) and isinstance(base.value, ast.Name) and (
+                base.value.id == "Generic"):
+            parts = base.slice.elts if isinstance(base.slice, ast.Tuple) else [base.slice]
+            return [(p.id, kind) for p in parts if isinstance(p, ast.Name)
+                    and (kind := parameter_kind(cx, Scope(decl.module), p.id))]
+    return []
+
+
+def parameter_kind(cx: Context, scope: Scope, name: str) -> str:
+    """"TypeVar", "ConstVar" or "FieldVar" if `name` is one; else ""."""
+    meaning = cx.lookup(scope.module, name)
+    return meaning.node.value.func.id if isinstance(meaning, Parameter) else ""
+
+
+def decorators(cx: Context, scope: Scope, node: ast.ClassDef | ast.FunctionDef,
+               ) -> list[tuple[str, ast.Call | None, ast.expr]]:
+    """(vocabulary name, the call if it has arguments, node) of each decorator."""
+    out = []
+    for expr in node.decorator_list:
+        call = expr if isinstance(expr, ast.Call) else None
+        head = call.func if call else expr
+        meaning = cx.resolve(scope, head)
+        name = meaning.made if isinstance(meaning, Vocabulary) else ""
+        if name not in vocabulary.DECORATORS:
+            if name == "" and isinstance(head, ast.Name) and head.id in ("staticmethod", "property"):
+                name = head.id
+            else:
+                text = ast.unparse(head)
+                cx.error("K0105", scope, expr, f"`@{text}` is not a decorator of kpy",
+                         help=(f"write `from kpy import {text}`" if text in vocabulary.DECORATORS
+                               else nearest(text, tuple(vocabulary.DECORATORS))
+                               or "decorators are the vocabulary's own; docs/kpy.md lists them"))
+                continue
+        out.append((name, call, expr))
+    return out
+
+
+def _argument_name(arg: Any) -> str:
+    return arg.name if isinstance(arg, t.Type) else str(arg)
+
+
+def _make(cx: Context, decl: Class, scope: Scope, args: tuple[Any, ...], spelled: str = "",
+          ) -> t.Type:
+    node: ast.ClassDef = decl.node
+    marks = [(n, call, e) for n, call, e in decorators(cx, scope, node)]
+    kinds = [(n, call) for n, call, _ in marks if n in _KINDS]
+    if len(kinds) != 1:
+        bases = [ast.unparse(b) for b in node.bases]
+        hint = ("enums are `@enum(u32)` classes" if any("Enum" in b or "Flag" in b for b in bases)
+                else "mark it @struct, @enum(u8), @flags(u32), @bits(u32) or @regs")
+        cx.error("K0206", scope, node, f"class `{decl.name}` does not say what it is", help=hint)
+        return t.POISON
+    kind, call = kinds[0]
+    name = spelled or decl.name
+    ty = _BUILD[kind](cx, decl, scope, name, call, args)
+    if isinstance(ty, t.NominalType):
+        if spelled:
+            ty.symbol = f"{decl.module.name}.{spelled}"
+        _collect_methods(cx, decl, scope, ty)
+        cx.instances[ty] = (decl, scope)
+    return ty
+
+
+def _collect_methods(cx: Context, decl: Class, scope: Scope, ty: t.NominalType) -> None:
+    for item in decl.node.body:
+        if isinstance(item, ast.FunctionDef):
+            if item.name in ty.methods:
+                cx.error("K0201", scope, item, f"`{decl.name}.{item.name}` is declared twice",
+                         notes=(("the first is", ty.methods[item.name].loc),))
+                continue
+            made = FunctionDecl(item.name, decl.module, item)
+            made.owner = decl
+            ty.methods[item.name] = made
+
+
+def _base_int(cx: Context, scope: Scope, node: ast.ClassDef, call: ast.Call | None,
+              ) -> t.IntType | None:
+    if call is not None and len(call.args) == 1:
+        ty = typeexpr.resolve(cx, scope, call.args[0])
+        if isinstance(ty, t.IntType):
+            return ty
+        if ty is t.POISON:
+            return None
+    cx.error("K0207", scope, node, f"class `{node.name}` needs the integer it is kept in",
+             help="for example `@enum(u8)` or `@bits(u32)`")
+    return None
+
+
+def _struct(cx: Context, decl: Class, scope: Scope, name: str, call: ast.Call | None,
+            args: tuple[Any, ...]) -> t.Type:
+    base: t.StructType | None = None
+    for expr in decl.node.bases:
+        if isinstance(expr, ast.Subscript) and isinstance(expr.value, ast.Name) and (
+                expr.value.id == "Generic"):
+            continue
+        found = typeexpr.resolve(cx, scope, expr)
+        if found is t.POISON:
+            return t.POISON
+        if base is not None or not isinstance(found, t.StructType):
+            cx.error("K0208", scope, expr, "a struct extends at most one struct",
+                     help="hold the other as a field")
+            return t.POISON
+        base = found
+    packed = _flag(call, "packed")
+    return t.StructType(name, decl.module.name, decl.node.lineno, packed=packed, base=base,
+                        args=args)
+
+
+def _flag(call: ast.Call | None, name: str) -> bool:
+    return any(k.arg == name and isinstance(k.value, ast.Constant) and k.value.value is True
+               for k in (call.keywords if call else ()))
+
+
+def _number(cx: Context, scope: Scope, call: ast.Call | None, name: str) -> int | None:
+    for keyword in call.keywords if call else ():
+        if keyword.arg == name:
+            return const.size(cx, scope, keyword.value)
+    return None
+
+
+def _fill(cx: Context, decl: Class, scope: Scope, ty: t.StructType) -> None:
+    """Give struct `ty` its fields."""
+    node: ast.ClassDef = decl.node
+    if ty.base is not None:
+        complete(cx, ty.base, scope, node)
+    fields: list[t.Field] = []
+    seen = {name: f.line for name, f in ty.base.fields.items()} if ty.base else {}
+    for item in node.body:
+        match item:
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                if item.value is not None:
+                    cx.error("K0209", scope, item.value, f"field `{name}` cannot have a default",
+                             help="storage begins as zero; give it in the constructor")
+                if name in seen:
+                    cx.error("K0201", scope, item, f"field `{name}` is declared twice",
+                             notes=((f"first at line {seen[name]}", None),))
+                    continue
+                seen[name] = item.lineno
+                field_ty = typeexpr.resolve(cx, scope, item.annotation)
+                if isinstance(field_ty, t.VoidType) and field_ty is not t.POISON:
+                    cx.error("K0301", scope, item.annotation, f"a field cannot be `{field_ty.name}`")
+                    field_ty = t.POISON
+                complete(cx, field_ty, scope, item.annotation)
+                letter = lock_letter(decl.module.source, item.lineno)
+                fields.append(t.Field(name, field_ty, item.lineno, lock=letter))
+            case ast.FunctionDef() | ast.Pass() | ast.Expr(value=ast.Constant(value=str())):
+                pass
+            case _:
+                cx.error("K0210", scope, item, "a struct's body has fields and methods only",
+                         help="a field is `name: type`")
+    calls = [c for n, c, _ in decorators(cx, scope, node) if n == "struct"]
+    call = calls[0] if calls else None
+    align = _number(cx, scope, call, "align")
+    if align is not None and (align & (align - 1) or not 0 < align <= 1 << 21):
+        cx.error("K0211", scope, node, f"align={align} is not a power of two up to 2 MiB")
+        align = None
+    ty.finish(fields, align=align)
+    size = _number(cx, scope, call, "size")
+    if size is not None and size != ty.size:
+        layout = ", ".join(f"{f.name} at {f.offset}" for f in list(ty.fields.values())[:12])
+        cx.error("K0212", scope, node, f"`{ty.name}` is {ty.size} bytes, not {size}",
+                 notes=((f"laid out as {layout}", None),),
+                 help="C's padding applies unless @struct(packed=True)")
+
+
+def _enum(is_flags: bool) -> Any:
+    def build(cx: Context, decl: Class, scope: Scope, name: str, call: ast.Call | None,
+              args: tuple[Any, ...]) -> t.Type:
+        base = _base_int(cx, scope, decl.node, call)
+        if base is None:
+            return t.POISON
+        ty = t.EnumType(name, decl.module.name, decl.node.lineno, base, is_flags)
+        decl.made = ty
+        for item in decl.node.body:
+            _member(cx, scope, ty, item)
+        ty.complete = True
+        return ty
+    return build
+
+
+def _member(cx: Context, scope: Scope, ty: t.EnumType, item: ast.stmt) -> None:
+    match item:
+        case ast.Assign(targets=[ast.Name(id=name)]):
+            value = const.integer(cx, scope, item.value, ty.members)
+            if value is None:
+                return
+            if not ty.base.holds(value):
+                cx.error("K0311", scope, item.value, f"{value} does not fit `{ty.base.name}`")
+                return
+            twin = next((n for n, v in ty.members.items() if v == value), None)
+            if name in ty.members:
+                cx.error("K0201", scope, item, f"`{ty.name}.{name}` is declared twice")
+            elif twin is not None and not ty.is_flags:
+                cx.error("K0213", scope, item, f"`{name}` and `{twin}` are both {value}",
+                         help="an enum's members differ; another name for one is a module constant")
+            else:
+                ty.members[name] = value
+        case ast.FunctionDef() | ast.Pass() | ast.Expr(value=ast.Constant(value=str())):
+            pass
+        case _:
+            cx.error("K0210", scope, item, "an enum's body has `NAME = number` and methods only")
+
+
+def _bits(cx: Context, decl: Class, scope: Scope, name: str, call: ast.Call | None,
+          args: tuple[Any, ...]) -> t.Type:
+    base = _base_int(cx, scope, decl.node, call)
+    if base is None:
+        return t.POISON
+    if base.signed:
+        cx.error("K0207", scope, decl.node, "a @bits class is kept in an unsigned integer")
+        return t.POISON
+    ty = t.BitsType(name, decl.module.name, decl.node.lineno, base)
+    used, following = 0, 0
+    for item in decl.node.body:
+        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
+            field = _bit_field(cx, scope, item, following)
+            if field is None:
+                continue
+            mask = ((1 << field.width) - 1) << field.bit
+            if field.bit + field.width > base.bits:
+                cx.error("K0214", scope, item, f"`{field.name}` needs bit "
+                         f"{field.bit + field.width - 1}; `{base.name}` ends at {base.bits - 1}")
+            elif used & mask:
+                cx.error("K0214", scope, item, f"`{field.name}` overlaps an earlier field")
+            elif field.name in ty.fields:
+                cx.error("K0201", scope, item, f"field `{field.name}` is declared twice")
+            else:
+                ty.fields[field.name] = field
+                used |= mask
+                following = field.bit + field.width
+        elif not isinstance(item, ast.FunctionDef | ast.Pass) and not (
+                isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant)):
+            cx.error("K0210", scope, item, "a @bits body has fields and methods only",
+                     help="a field is `NAME: Bit[0]`, `NAME: Bits[7, 4]` or `name: u3`")
+    ty.complete = True
+    return ty
+
+
+def _bit_field(cx: Context, scope: Scope, item: ast.AnnAssign, following: int) -> t.Field | None:
+    note = item.annotation
+    name = item.target.id                                            # type: ignore[union-attr]
+    if isinstance(note, ast.Subscript):
+        form = cx.resolve(scope, note.value)
+        form = form.made if isinstance(form, Vocabulary) else ""
+        args = list(note.slice.elts) if isinstance(note.slice, ast.Tuple) else [note.slice]
+        if form == "Bit" and len(args) in (1, 2):
+            high = low = const.size(cx, scope, args[0])
+            rest = args[1:]
+        elif form == "Bits" and len(args) in (2, 3):
+            high, low = (const.size(cx, scope, a) for a in args[:2])
+            rest = args[2:]
+        else:
+            cx.error("K0215", scope, note, "a bit field is `Bit[n]` or `Bits[high, low]`")
+            return None
+        if high is None or low is None:
+            return None
+        if high < low:
+            cx.error("K0215", scope, note, f"Bits[{high}, {low}]: the high bit comes first")
+            return None
+        width = high - low + 1
+        ty = typeexpr.resolve(cx, scope, rest[0]) if rest else _holder(width)
+    else:
+        meaning = cx.resolve(scope, note)
+        plain = (vocabulary.PLAIN_TYPES.get(meaning.made) if isinstance(meaning, Vocabulary)
+                 else t.BOOL if isinstance(note, ast.Name) and note.id == "bool" else None)
+        if isinstance(plain, t.IntType) and not plain.signed:
+            width, ty = plain.bits, _holder(plain.bits)
+        elif plain is t.BOOL:
+            width, ty = 1, t.BOOL
+        else:
+            found = typeexpr.resolve(cx, scope, note)
+            if not isinstance(found, t.EnumType):
+                cx.error("K0215", scope, note, "a bit field is unsigned, bool or an enum")
+                return None
+            width, ty = max(v.bit_length() for v in found.members.values()), found
+        low = following
+    if ty is t.POISON:
+        return None
+    return t.Field(name, ty, item.lineno, 0, low, width, lock_letter(scope.module.source,
+                                                                    item.lineno))
+
+
+def _holder(width: int) -> t.IntType:
+    """The smallest whole unsigned type of at least `width` bits."""
+    return next(ty for ty in (t.U8, t.U16, t.U32, t.U64) if ty.bits >= width)
+
+
+def _regs(cx: Context, decl: Class, scope: Scope, name: str, call: ast.Call | None,
+          args: tuple[Any, ...]) -> t.Type:
+    ty = t.RegsType(name, decl.module.name, decl.node.lineno)
+    for item in decl.node.body:
+        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
+            register = _register(cx, scope, item)
+            if register is None:
+                continue
+            if register.name in ty.registers:
+                cx.error("K0201", scope, item, f"register `{register.name}` is declared twice")
+                continue
+            ty.registers[register.name] = register
+            end = register.offset + (register.count - 1) * register.stride + register.ty.size
+            ty.size = max(ty.size, end)
+        elif not isinstance(item, ast.FunctionDef | ast.Pass) and not (
+                isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant)):
+            cx.error("K0210", scope, item, "a @regs body has registers only",
+                     help="a register is `NAME: RW[type, offset]`")
+    ty.align = 8
+    ty.complete = True
+    return ty
+
+
+def _register(cx: Context, scope: Scope, item: ast.AnnAssign) -> t.Register | None:
+    note = item.annotation
+    form = cx.resolve(scope, note.value) if isinstance(note, ast.Subscript) else None
+    access = form.made if isinstance(form, Vocabulary) else ""
+    if access not in ("RO", "RW", "WO", "RW1C") or not isinstance(note.slice, ast.Tuple) or (
+            not 2 <= len(note.slice.elts) <= 4):
+        cx.error("K0216", scope, note, "a register is `RO`, `RW`, `WO` or `RW1C` of a type and an "
+                 "offset", help="for example `CC: RW[Cc, 0x14]`; an array of them adds count and "
+                 "stride: `IS: RW[u32, 0x110, 32, 0x80]`")
+        return None
+    ty = typeexpr.resolve(cx, scope, note.slice.elts[0])
+    numbers = [const.size(cx, scope, e) for e in note.slice.elts[1:]]
+    if ty is t.POISON or None in numbers:
+        return None
+    if not isinstance(ty, t.IntType | t.BitsType | t.EnumType | t.EndianType | t.NewtypeType):
+        cx.error("K0216", scope, note.slice.elts[0], f"a register cannot hold `{ty.name}`",
+                 help="registers are integers, @bits or @enum")
+        return None
+    return t.Register(item.target.id, ty, numbers[0], access, item.lineno,  # type: ignore[union-attr]
+                      *numbers[1:])
+
+
+_BUILD: dict[str, Any] = {"struct": _struct, "enum": _enum(False), "flags": _enum(True),
+                          "bits": _bits, "regs": _regs}

@@ -1,0 +1,553 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Constants and @comptime functions: ordinary Python, executed by CPython inside the compiler.
+
+    TABLE: Final[Array[u32, 256]] = crc_table()      crc_table runs here; its list becomes data
+    VNODE_OPS: Final = Vops(read=ufs_read, ...)      a struct constant with symbol addresses
+    LIMIT: Final = 4 * PAGE_SIZE                     an exact integer; takes its context's type
+
+Names in a constant resolve as in the rest of the module, lazily, so the order of declarations
+does not matter; a constant that needs itself is reported.  Only whitelisted builtins exist, and
+nothing starting with an underscore may be reached, so a source file cannot touch the host.
+
+Tests     tests/toolchain/test_check_const.py
+"""
+from __future__ import annotations
+
+import ast
+import sys
+from typing import Any
+
+from toolchain.frontend import types as t
+from toolchain.frontend.check import classes, functions, typeexpr, vocabulary
+from toolchain.frontend.check.scope import Context, Scope, is_poisoned
+from toolchain.frontend.modules import (
+    POISONED,
+    Alias,
+    Class,
+    Constant,
+    FunctionDecl,
+    ModuleDecl,
+    Parameter,
+    Variable,
+    Vocabulary,
+)
+from toolchain.frontend.tree import ConstValue, SymbolRef
+
+STEP_LIMIT = 5_000_000       # lines a constant may execute
+BIGGEST = 1 << 4096          # no integer constant needs more; refuses 10**10**10 by its operands
+_SAFE = ("abs", "all", "any", "bool", "bytes", "bytearray", "dict", "divmod", "enumerate",
+         "filter", "frozenset", "int", "isinstance", "len", "list", "map", "max", "min", "ord",
+         "chr", "range", "reversed", "set", "sorted", "str", "sum", "tuple", "zip", "ValueError",
+         "AssertionError", "KeyError", "IndexError", "hex", "True", "False", "None", "round")
+_BUILTINS = {name: getattr(__import__("builtins"), name) for name in _SAFE}
+
+
+class Failed(Exception):
+    """A constant could not be made; already reported if `message` is empty."""
+
+    def __init__(self, message: str = "", help: str = "") -> None:
+        super().__init__(message)
+        self.help = help
+
+
+class Typed(int):
+    """An integer that knows its kpy type."""
+
+    ty: t.Type
+
+    def __new__(cls, value: int, ty: t.Type) -> Typed:
+        made = super().__new__(cls, value)
+        made.ty = ty
+        return made
+
+
+class StructValue(dict):
+    """A struct constant: field name to value."""
+
+    ty: t.StructType
+
+
+class Symbol:
+    """The address of a function or global."""
+
+    def __init__(self, symbol: str, ty: t.Type, function: Any = None, global_: Any = None) -> None:
+        self.symbol, self.ty, self.function, self.global_ = symbol, ty, function, global_
+
+
+class _Proxy:
+    """A class, module or type as constants see it."""
+
+    __slots__ = ("_attr", "_call")
+
+    def __init__(self, attr: Any = None, call: Any = None) -> None:
+        self._attr, self._call = attr, call
+
+    def __getattr__(self, name: str) -> Any:
+        if self._attr is None or name.startswith("_"):
+            raise Failed(f"no attribute `{name}` in a constant")
+        return self._attr(name)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._call is None:
+            raise Failed("this cannot be called in a constant")
+        return self._call(*args, **kwargs)
+
+    def __getitem__(self, item: Any) -> Any:
+        return self
+
+
+class _Names(dict):
+    """The global namespace of a constant: resolves what is asked for."""
+
+    def __init__(self, cx: Context, scope: Scope, extra: dict[str, Any]) -> None:
+        super().__init__(extra)
+        self["__builtins__"] = _BUILTINS
+        self.cx, self.scope = cx, scope
+
+    def __missing__(self, name: str) -> Any:
+        if name in self.scope.env:
+            value = self.scope.env[name]
+            return type_proxy(self.cx, self.scope, value) if isinstance(value, t.Type) else value
+        if name in _BUILTINS and name not in self.scope.module.names:
+            return _BUILTINS[name]
+        meaning = self.cx.lookup(self.scope.module, name)
+        if meaning is None:
+            raise KeyError(name)
+        return _python(self.cx, self.scope, meaning)
+
+
+def size(cx: Context, scope: Scope, node: ast.expr) -> int | None:
+    """A compile-time integer >= 0: a length, an offset, a bit number."""
+    value = integer(cx, scope, node)
+    if value is not None and not 0 <= value < 1 << 48:
+        cx.error("K0501", scope, node, f"{value} is not a size")
+        return None
+    return value
+
+
+def integer(cx: Context, scope: Scope, node: ast.expr, extra: dict[str, Any] | None = None,
+            ) -> int | None:
+    """A compile-time integer, or None after a report."""
+    if isinstance(node, ast.Constant) and type(node.value) is int:
+        return node.value
+    value = python_value(cx, scope, node, extra)
+    if value is FAILED:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int):
+        cx.error("K0501", scope, node, "this is not a compile-time integer")
+        return None
+    return int(value)
+
+
+FAILED = object()
+
+
+def python_value(cx: Context, scope: Scope, node: ast.expr, extra: dict[str, Any] | None = None,
+                 ) -> Any:
+    """`node` executed by CPython; FAILED after a report."""
+    if isinstance(node, ast.Constant):
+        return node.value
+    if not _harmless(cx, scope, node):
+        return FAILED
+    try:
+        code = compile(ast.Expression(node), scope.module.source.path, "eval", dont_inherit=True)
+        return _limited(eval, code, _Names(cx, scope, extra or {}))
+    except Failed as failed:
+        if str(failed):
+            cx.error("K0502", scope, node, str(failed), help=failed.help)
+    except NameError as error:
+        name = getattr(error, "name", None) or ""
+        if not _declared_badly(cx, scope, name):
+            cx.unknown(scope, node, name)
+    except KeyError as error:
+        name = str(error.args[0]) if error.args else ""
+        if name.isidentifier() and not _declared_badly(cx, scope, name):
+            cx.unknown(scope, node, name)
+        else:
+            cx.error("K0502", scope, node, f"this constant fails: KeyError {error}")
+    except RecursionError:
+        cx.error("K0502", scope, node, "this constant recurses without end")
+    except Exception as error:
+        cx.error("K0502", scope, node,
+                 f"this constant fails: {type(error).__name__}: {error}",
+                 help="constants and @comptime functions are run by Python when compiling",
+                 notes=_comptime_place(scope, error))
+    return FAILED
+
+
+def _declared_badly(cx: Context, scope: Scope, name: str) -> bool:
+    return is_poisoned(scope.module.names.get(name))
+
+
+def _comptime_place(scope: Scope, error: Exception) -> tuple[tuple[str, None], ...]:
+    trace = error.__traceback__
+    line = 0
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename.endswith(".py"):
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return ((f"raised at line {line}", None),) if line else ()
+
+
+def _limited(run: Any, *args: Any) -> Any:
+    """Run with a bound on executed lines, so that a constant cannot hang the compiler."""
+    steps = 0
+
+    def count(frame: Any, event: str, arg: Any) -> Any:
+        nonlocal steps
+        steps += 1
+        if steps > STEP_LIMIT:
+            raise Failed(f"this constant runs for more than {STEP_LIMIT} lines",
+                         "does its loop end?")
+        return count
+
+    before = sys.gettrace()
+    sys.settrace(count if before is None else before)
+    try:
+        return run(*args)
+    finally:
+        sys.settrace(before)
+
+
+def _harmless(cx: Context, scope: Scope, node: ast.AST) -> bool:
+    for part in ast.walk(node):
+        name = part.attr if isinstance(part, ast.Attribute) else (
+            part.id if isinstance(part, ast.Name) else "")
+        if name.startswith("__"):
+            cx.error("K0503", scope, part if hasattr(part, "lineno") else node,
+                     f"`{name}` cannot be used in a constant")
+            return False
+        if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Pow | ast.LShift):
+            right = part.right
+            if isinstance(right, ast.BinOp) or (isinstance(right, ast.Constant) and isinstance(
+                    right.value, int) and right.value > 4096):
+                cx.error("K0503", scope, part, "this number is too large to be meant")
+                return False
+        if isinstance(part, ast.Import | ast.ImportFrom | ast.Await | ast.Yield):
+            cx.error("K0503", scope, part, "@comptime code cannot do this",
+                     help="it computes constants: no imports, no input or output")
+            return False
+    return True
+
+
+# ---- declarations as Python values -------------------------------------------------------------
+
+def constant(cx: Context, decl: Constant) -> tuple[t.Type, ConstValue] | None:
+    """(type, value) of a Final; the type is LITERAL where it takes its context's."""
+    if decl.made is POISONED:
+        return None
+    if decl.made is None:
+        scope = Scope(decl.module)
+        if decl.busy:
+            cx.error("K0204", scope, decl.node, f"constant `{decl.name}` is defined by itself")
+            decl.made = POISONED
+            return None
+        decl.busy = True
+        made = _make_constant(cx, scope, decl)
+        decl.busy = False
+        if decl.made is not POISONED:
+            decl.made = made if made is not None else POISONED
+        if decl.made is POISONED:
+            return None
+    return decl.made
+
+
+def _make_constant(cx: Context, scope: Scope, decl: Constant) -> tuple[t.Type, Any] | None:
+    node: ast.AnnAssign = decl.node
+    if node.value is None:
+        cx.error("K0504", scope, node, f"constant `{decl.name}` has no value")
+        return None
+    declared: t.Type | None = None
+    if isinstance(node.annotation, ast.Subscript):
+        declared = typeexpr.resolve(cx, scope, node.annotation.slice)
+        if declared is t.POISON:
+            return None
+        classes.complete(cx, declared, scope, node)
+    value = python_value(cx, scope, node.value)
+    if value is FAILED:
+        return None
+    ty = declared or infer(value)
+    if ty is None:
+        cx.error("K0505", scope, node.value,
+                 f"a {type(value).__name__} needs its type: `{decl.name}: Final[...]`",
+                 help="for example `Final[Array[u32, 4]]`")
+        return None
+    return converted(cx, scope, node.value, value, ty)
+
+
+def converted(cx: Context, scope: Scope, node: ast.AST, value: Any, ty: t.Type,
+              ) -> tuple[t.Type, ConstValue] | None:
+    """(ty, constant data) of a Python value, or None after a report."""
+    try:
+        return ty, to_data(value, ty)
+    except Failed as failed:
+        cx.error("K0505", scope, node, str(failed), help=failed.help)
+        return None
+
+
+def infer(value: Any) -> t.Type | None:
+    """The type of a Python value that says enough."""
+    if isinstance(value, Typed | StructValue | Symbol):
+        return value.ty
+    if isinstance(value, bool):
+        return t.BOOL
+    if isinstance(value, int):
+        return t.LITERAL
+    if isinstance(value, str):
+        return t.STR
+    if isinstance(value, bytes | bytearray):
+        return t.slice_of(t.U8)
+    return None
+
+
+def to_data(value: Any, ty: t.Type) -> ConstValue:
+    """`value` as constant data of type `ty`; raises Failed with what does not fit."""
+    if ty is t.LITERAL or ty is t.BOOL:
+        if ty is t.BOOL and not isinstance(value, bool):
+            raise Failed(f"{value!r} is not a bool")
+        return int(value)
+    if isinstance(ty, t.IntType | t.NewtypeType | t.EndianType | t.BitsType | t.EnumType):
+        return _integer_data(value, ty)
+    if isinstance(ty, t.ArrayType):
+        return _array_data(value, ty)
+    if isinstance(ty, t.SliceType):
+        return _slice_data(value, ty)
+    if isinstance(ty, t.StructType):
+        if not isinstance(value, StructValue) or value.ty is not ty:
+            raise Failed(f"{_shown(value)} is not a `{ty.name}`", f"write `{ty.name}(...)`")
+        return {n: to_data(v, ty.fields[n].ty) for n, v in value.items()}
+    if isinstance(ty, t.UnionType):
+        if isinstance(value, StructValue) and value.ty in ty.variants:
+            return (ty.variants.index(value.ty), to_data(value, value.ty))
+    if isinstance(ty, t.TupleType) and isinstance(value, tuple) and len(value) == len(ty.items):
+        return tuple(to_data(v, item) for v, item in zip(value, ty.items, strict=True))
+    if isinstance(ty, t.AtomicType):
+        return to_data(value, ty.elem)
+    if isinstance(ty, t.FnType) and isinstance(value, Symbol):
+        if not t.lossless(value.ty, ty):
+            raise Failed(f"`{value.symbol}` is a `{value.ty.name}`, not a `{ty.name}`")
+        return SymbolRef(value.symbol)
+    if isinstance(ty, t.PtrType):
+        if value is None and ty.nullable:
+            return 0
+        if isinstance(value, Symbol):
+            return SymbolRef(value.symbol)
+    if isinstance(ty, t.MPtrType | t.UserPtrType | t.MmioType) and isinstance(value, int):
+        return int(value)
+    raise Failed(f"{_shown(value)} is not a `{ty.name}`")
+
+
+def _integer_data(value: Any, ty: Any) -> int:
+    base = ty if isinstance(ty, t.IntType) else ty.base
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise Failed(f"{_shown(value)} is not a `{ty.name}`")
+    if isinstance(value, Typed) and value.ty is not ty and not isinstance(value.ty, t.IntType):
+        raise Failed(f"a `{value.ty.name}` is not a `{ty.name}`")
+    if isinstance(ty, t.EnumType) and not isinstance(value, Typed):
+        raise Failed(f"{value} is not a member of `{ty.name}`", f"write `{ty.name}.NAME`")
+    if not base.holds(value):
+        raise Failed(f"{value} does not fit `{ty.name}` ({base.minimum} to {base.maximum})")
+    return int(value)
+
+
+def _array_data(value: Any, ty: t.ArrayType) -> ConstValue:
+    if isinstance(value, str) and ty.elem is t.U8:
+        value = value.encode("utf-8")
+    if isinstance(value, bytes | bytearray) and ty.elem is t.U8:
+        if len(value) > ty.count:
+            raise Failed(f"{len(value)} bytes do not fit `{ty.name}`")
+        return bytes(value).ljust(ty.count, b"\0")
+    if not isinstance(value, list | tuple | range):
+        raise Failed(f"{_shown(value)} is not an `{ty.name}`")
+    if len(value) != ty.count:
+        raise Failed(f"{len(value)} items are not an `{ty.name}`")
+    items = [to_data(v, ty.elem) for v in value]
+    return bytes(items) if ty.elem is t.U8 else items
+
+
+def _slice_data(value: Any, ty: t.SliceType) -> ConstValue:
+    if isinstance(value, str):
+        if ty is not t.STR:
+            raise Failed(f"text is a `Str`, not a `{ty.name}`", "bytes are written b\"...\"")
+        return value.encode("utf-8")
+    if isinstance(value, bytes | bytearray) and ty.elem is t.U8:
+        return bytes(value)
+    if isinstance(value, list | tuple):
+        items = [to_data(v, ty.elem) for v in value]
+        return bytes(items) if ty.elem is t.U8 else items
+    raise Failed(f"{_shown(value)} is not a `{ty.name}`")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, StructValue):
+        return f"a `{value.ty.name}`"
+    if isinstance(value, Symbol):
+        return f"`{value.symbol}`"
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+def _python(cx: Context, scope: Scope, meaning: Any) -> Any:
+    """A declaration as the Python value constants see."""
+    if is_poisoned(meaning):
+        raise Failed
+    if isinstance(meaning, Constant):
+        found = constant(cx, meaning)
+        if found is None:
+            raise Failed
+        return from_data(*found)
+    if isinstance(meaning, ModuleDecl):
+        def member(name: str) -> Any:
+            inner = cx.member(meaning, name)
+            if inner is None:
+                raise Failed(f"`{meaning.name}` has no name `{name}`")
+            return _python(cx, scope, inner)
+        return _Proxy(attr=member)
+    if isinstance(meaning, Class):
+        if classes.generic_parameters(cx, meaning):
+            raise Failed(f"`{meaning.name}` is generic; name its instance with an alias")
+        return type_proxy(cx, scope, classes.declared(cx, meaning))
+    if isinstance(meaning, Alias):
+        return type_proxy(cx, scope, typeexpr._alias(cx, meaning))
+    if isinstance(meaning, FunctionDecl):
+        return _function(cx, meaning)
+    if isinstance(meaning, Variable):
+        made = functions.variable(cx, meaning)
+        if made is None:
+            raise Failed
+        return Symbol(made.symbol, t.ptr(made.ty), global_=made)
+    if isinstance(meaning, Vocabulary):
+        return _vocabulary(cx, scope, meaning.made)
+    if isinstance(meaning, Parameter):
+        raise Failed(f"type variable `{meaning.name}` has no meaning here")
+    raise Failed("this cannot be used in a constant")
+
+
+def from_data(ty: t.Type, data: ConstValue) -> Any:
+    """Constant data as a Python value again."""
+    if ty is t.LITERAL:
+        return data
+    if ty is t.BOOL:
+        return bool(data)
+    if isinstance(data, int) and not isinstance(ty, t.PtrType):
+        return Typed(data, ty)
+    if ty is t.STR:
+        return data.decode("utf-8")
+    if isinstance(ty, t.StructType):
+        made = StructValue({n: from_data(ty.fields[n].ty, v) for n, v in data.items()})
+        made.ty = ty
+        return made
+    if isinstance(ty, t.ArrayType | t.SliceType):
+        return data if isinstance(data, bytes) else [from_data(ty.elem, v) for v in data]
+    if isinstance(ty, t.TupleType):
+        return tuple(from_data(i, v) for i, v in zip(ty.items, data, strict=True))
+    if isinstance(data, SymbolRef):
+        return Symbol(data.symbol, ty)
+    return data
+
+
+def _function(cx: Context, decl: FunctionDecl) -> Any:
+    scope = Scope(decl.module)
+    names = [n for n, _, _ in classes.decorators(cx, scope, decl.node)]
+    if "comptime" not in names:
+        made = functions.declared(cx, decl)
+        if made is None:
+            raise Failed
+        return Symbol(made.symbol, functions.type_of(made), function=made)
+    key = (decl.module.name, decl.name)
+    if key not in cx.comptime:
+        if not all(_harmless(cx, scope, s) for s in decl.node.body):
+            raise Failed
+        bare = ast.FunctionDef(decl.name, _bare_arguments(decl.node.args), decl.node.body, [], None)
+        ast.copy_location(bare, decl.node)
+        ast.fix_missing_locations(bare)
+        space = _Names(cx, scope, {})
+        exec(compile(ast.Module([bare], []), decl.module.source.path, "exec", dont_inherit=True),
+             space)
+        cx.comptime[key] = dict.__getitem__(space, decl.name)
+    return cx.comptime[key]
+
+
+def _bare_arguments(args: ast.arguments) -> ast.arguments:
+    plain = [ast.copy_location(ast.arg(a.arg), a) for a in args.args]
+    return ast.arguments([], plain, None, [], [], None, args.defaults)
+
+
+def type_proxy(cx: Context, scope: Scope, ty: t.Type) -> Any:
+    """A type as constants see it: called to make a value, dotted for a member."""
+    if ty is t.POISON:
+        raise Failed
+    if isinstance(ty, t.EnumType):
+        def member(name: str) -> Any:
+            if name not in ty.members:
+                raise Failed(f"`{ty.name}` has no member `{name}`")
+            return Typed(ty.members[name], ty)
+        return _TypeProxy(ty, attr=member, call=lambda v=0: Typed(int(v), ty))
+    if isinstance(ty, t.StructType):
+        def build(**fields: Any) -> StructValue:
+            classes.complete(cx, ty, scope, scope.module.tree)
+            for name in fields:
+                if name not in ty.fields:
+                    raise Failed(f"`{ty.name}` has no field `{name}`")
+            made = StructValue(fields)
+            made.ty = ty
+            return made
+        return _TypeProxy(ty, call=build)
+    if isinstance(ty, t.BitsType):
+        def pack(**fields: Any) -> Typed:
+            value = 0
+            for name, part in fields.items():
+                field = ty.fields.get(name)
+                if field is None:
+                    raise Failed(f"`{ty.name}` has no field `{name}`")
+                if not 0 <= int(part) < 1 << field.width:
+                    raise Failed(f"{int(part)} does not fit field `{name}` of {field.width} bits")
+                value |= int(part) << field.bit
+            return Typed(value, ty)
+        return _TypeProxy(ty, call=pack)
+    if isinstance(ty, t.IntType | t.NewtypeType | t.EndianType):
+        def number(value: int = 0) -> Typed:
+            return Typed(to_data(int(value), ty), ty)
+        return _TypeProxy(ty, call=number)
+    return _TypeProxy(ty)
+
+
+class _TypeProxy(_Proxy):
+    """A type, for sizeof() and friends."""
+
+    __slots__ = ("ty",)
+
+    def __init__(self, ty: t.Type, attr: Any = None, call: Any = None) -> None:
+        super().__init__(attr, call)
+        self.ty = ty
+
+
+def _vocabulary(cx: Context, scope: Scope, name: str) -> Any:
+    plain = vocabulary.PLAIN_TYPES.get(name)
+    if plain is not None:
+        return type_proxy(cx, scope, plain)
+    made = {
+        "sizeof": lambda p: _layout(cx, scope, p).size,
+        "alignof": lambda p: _layout(cx, scope, p).align,
+        "offsetof": lambda p, f: _offset(_layout(cx, scope, p), f),
+        "trunc": lambda p, v: Typed(p.ty.wrap(int(v)), p.ty),
+        "bits_of": int, "ref": lambda v: v, "wrapping": lambda v: v,
+        "popcount": lambda v: int(v).bit_count(),
+        "static_assert": None,
+    }.get(name)
+    if made is None:
+        raise Failed(f"`{name}` cannot be used in a constant")
+    return made
+
+
+def _layout(cx: Context, scope: Scope, proxy: Any) -> t.Type:
+    if not isinstance(proxy, _TypeProxy):
+        raise Failed("this is not a type")
+    classes.complete(cx, proxy.ty, scope, scope.module.tree)
+    return proxy.ty
+
+
+def _offset(ty: t.Type, name: str) -> int:
+    if not isinstance(ty, t.StructType) or name not in ty.fields:
+        raise Failed(f"`{ty.name}` has no field `{name}`")
+    return ty.fields[name].offset

@@ -1,0 +1,376 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Function statements to signatures, and module variables to globals.
+
+A signature is made when someone asks for it; bodies are checked later, from `cx.bodies`.
+
+    @throws                                   Function kernel.mem.kva.alloc
+    def alloc(n: u64) -> Ptr[Page]: ...         params [n: u64], result Ptr[Page], throws
+
+A signature that is wrong is reported once and has POISON where it is wrong.
+
+Tests     tests/toolchain/test_check_functions.py
+"""
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass, field
+from typing import Any
+
+from toolchain.frontend import tree
+from toolchain.frontend import types as t
+from toolchain.frontend.check import classes, const, typeexpr
+from toolchain.frontend.check.scope import Context, Pending, Scope
+from toolchain.frontend.modules import (
+    POISONED,
+    Class,
+    Constant,
+    FunctionDecl,
+    Parameter,
+    Variable,
+    Vocabulary,
+)
+
+TABLES = {"syscall": "syscall", "driver": "driver", "sysinit": "sysinit"}
+
+
+@dataclass(slots=True, eq=False)
+class Signature(Pending):
+    """A function with what calls of it need to know.
+
+    `defaults`: parameter name to expression.  `erased`: parameters that are types (`Type[T]`).
+    `names`: all parameters in order, erased ones too.  `yields`: the element of a generator.
+    """
+
+    defaults: dict[str, ast.expr] = field(default_factory=dict)
+    erased: dict[str, t.Type] = field(default_factory=dict)
+    names: list[str] = field(default_factory=list)
+    yields: t.Type | None = None
+
+
+def declared(cx: Context, decl: FunctionDecl) -> tree.Function | None:
+    """The function of a declaration that is neither generic nor a method."""
+    made = signature(cx, decl)
+    return made.function if made is not None else None
+
+
+def signature(cx: Context, decl: FunctionDecl) -> Signature | None:
+    """The signature of a plain function; None after a report, also for generic ones."""
+    if decl.made is POISONED:
+        return None
+    if decl.made is None:
+        if generic_names(cx, decl, {}):
+            cx.error("K0313", Scope(decl.module), decl.node,
+                     f"`{decl.name}` is generic; its address has no single type")
+            return None
+        decl.made = _sign(cx, decl, Scope(decl.module), decl.name, None) or POISONED
+    return None if decl.made is POISONED else decl.made
+
+
+def method(cx: Context, ty: t.NominalType, decl: FunctionDecl) -> Signature | None:
+    """The signature of method `decl` for `ty` (an instance, where the class is generic)."""
+    owner = _owner_of(cx, ty, decl)
+    key = (decl, owner)
+    if key not in cx.instances:
+        scope = classes.scope_of(cx, owner)
+        made = _sign(cx, decl, scope, f"{owner.symbol[len(owner.module) + 1:]}.{decl.name}", owner)
+        cx.instances[key] = made
+    return cx.instances[key]
+
+
+def instance(cx: Context, decl: FunctionDecl, env: dict[str, Any], scope: Scope, node: ast.AST,
+             owner: t.NominalType | None = None) -> Signature | None:
+    """The signature of generic function `decl` with its variables bound by `env`."""
+    key = (decl, owner, tuple(sorted((k, v) for k, v in env.items())
+                              if all(isinstance(v, int | str) for v in env.values())
+                              else tuple(env.items())))
+    if key not in cx.instances:
+        args = ", ".join(classes._argument_name(v) for v in env.values())
+        head = f"{owner.symbol[len(owner.module) + 1:]}." if owner else ""
+        spelled = f"{head}{decl.name}[{args}]"
+        outer = classes.scope_of(cx, owner).env if owner else {}
+        if len(spelled) > 400:
+            cx.error("K0319", scope, node, f"`{decl.name}` needs ever larger instances of itself")
+            return None
+        inner = Scope(decl.module, {**outer, **env}, ((spelled, scope.loc(node)), *scope.trail))
+        cx.instances[key] = _sign(cx, decl, inner, spelled, owner, instance=True)
+    return cx.instances[key]
+
+
+def generic_names(cx: Context, decl: FunctionDecl, env: dict[str, Any]) -> dict[str, str]:
+    """Name to kind of each type variable in the signature that `env` does not bind."""
+    names: dict[str, str] = {}
+    args = decl.node.args
+    for note in [a.annotation for a in args.args + args.kwonlyargs] + [decl.node.returns]:
+        for part in ast.walk(note) if note is not None else ():
+            if isinstance(part, ast.Name) and part.id not in env and part.id not in names:
+                meaning = cx.lookup(decl.module, part.id)
+                if isinstance(meaning, Parameter):
+                    names[part.id] = classes.parameter_kind(cx, Scope(decl.module), part.id)
+    return names
+
+
+def type_of(function: tree.Function) -> t.FnType:
+    """The type of the function's address."""
+    return t.fn(tuple(p.ty for p in function.params), function.result, function.throws)
+
+
+def is_generator(node: ast.FunctionDef) -> bool:
+    """Whether the body yields."""
+    return any(isinstance(part, ast.Yield | ast.YieldFrom) for part in ast.walk(node))
+
+
+def variable(cx: Context, decl: Variable) -> tree.Global | None:
+    """The global of `name: T = value`."""
+    if decl.made is POISONED:
+        return None
+    if decl.made is None:
+        decl.made = _variable(cx, decl) or POISONED
+    return None if decl.made is POISONED else decl.made
+
+
+def constant_global(cx: Context, decl: Constant, ty: t.Type, value: Any) -> tree.Global:
+    """The read-only global that holds a Final of aggregate, slice or tuple type."""
+    key = ("constant", decl)
+    if key not in cx.instances:
+        cx.instances[key] = tree.Global(
+            f"{decl.module.name}.{decl.name}", decl.name, ty, value, True, decl.loc)
+    return cx.instances[key]
+
+
+def _owner_of(cx: Context, ty: t.NominalType, decl: FunctionDecl) -> t.NominalType:
+    while ty.methods.get(decl.name) is not decl:
+        ty = ty.base                                                 # type: ignore[attr-defined]
+    return ty
+
+
+def _variable(cx: Context, decl: Variable) -> tree.Global | None:
+    scope = Scope(decl.module)
+    node: ast.AnnAssign = decl.node
+    note, percpu = node.annotation, False
+    if isinstance(note, ast.Subscript):
+        meaning = cx.resolve(scope, note.value)
+        if isinstance(meaning, Vocabulary) and meaning.made == "PerCpu":
+            note, percpu = note.slice, True
+    ty = typeexpr.resolve(cx, scope, note)
+    if ty is t.POISON or not classes.complete(cx, ty, scope, note):
+        return None
+    if isinstance(ty, t.VoidType):
+        cx.error("K0301", scope, note, f"a variable cannot be `{ty.name}`")
+        return None
+    made = tree.Global(f"{decl.module.name}.{decl.name}", decl.name, ty, None, False, decl.loc,
+                       percpu=percpu)
+    decl.made = made          # an initialiser may hold the variable's own address
+    if node.value is not None:
+        value = _initial(cx, scope, node.value, ty, made)
+        if value is const.FAILED:
+            return None
+        made.init = value
+    elif isinstance(ty, t.PtrType) and not ty.nullable:
+        cx.error("K0314", scope, node, f"`{decl.name}` would begin as null",
+                 help=f"give it a value, or the type `{ty.name} | None`")
+        return None
+    return made
+
+
+def _initial(cx: Context, scope: Scope, node: ast.expr, ty: t.Type, made: tree.Global) -> Any:
+    if isinstance(node, ast.Call):
+        head = cx.resolve(scope, node.func)
+        name = head.made if isinstance(head, Vocabulary) else ""
+        if name == "zeroed":
+            return None
+        if name == "symbol_address" and len(node.args) == 1 and isinstance(
+                node.args[0], ast.Constant):
+            return tree.SymbolRef(str(node.args[0].value))
+    value = const.python_value(cx, scope, node)
+    if value is const.FAILED:
+        return value
+    done = const.converted(cx, scope, node, value, ty)
+    return const.FAILED if done is None else done[1]
+
+
+def _sign(cx: Context, decl: FunctionDecl, scope: Scope, name: str, owner: t.NominalType | None,
+          instance: bool = False) -> Signature | None:
+    node: ast.FunctionDef = decl.node
+    scope = Scope(scope.module, dict(scope.env), scope.trail)
+    args = node.args
+    if args.vararg or args.kwarg or args.posonlyargs:
+        bad = args.vararg or args.kwarg or args.posonlyargs[0]
+        cx.error("K0106", scope, bad, "parameters are named and counted: no `*` here",
+                 help="pass a Slice, or a struct")
+        return None
+    function = tree.Function(f"{decl.module.name}.{name}", name, decl.module.name, [], t.VOID,
+                             False, tree.Attrs(), scope.loc(node), owner=owner,
+                             doc=ast.get_docstring(node) or "", end_line=node.end_lineno or 0,
+                             is_instance=instance or bool(owner and scope.env))
+    made = Signature(function, node, scope)
+    _parameters(cx, made, owner, decl)
+    _result(cx, made)
+    _attributes(cx, made, decl)
+    cx.bodies[function.symbol] = made
+    return made
+
+
+def _parameters(cx: Context, made: Signature, owner: t.NominalType | None, decl: FunctionDecl,
+                ) -> None:
+    """Fill in the parameters; one that is wrong is POISON, so that the body is still checked."""
+    scope, node = made.scope, made.node
+    static = any(n == "staticmethod" for n, _, _ in classes.decorators(cx, scope, node))
+    args = node.args.args + node.args.kwonlyargs
+    seen: set[str] = set()
+    for position, arg in enumerate(args):
+        if arg.arg in seen:
+            continue
+        seen.add(arg.arg)
+        made.names.append(arg.arg)
+        if position == 0 and owner is not None and not static:
+            ty = t.ptr(owner) if isinstance(owner, t.StructType) else owner
+        elif arg.annotation is None:
+            cx.error("K0217", scope, arg, f"parameter `{arg.arg}` needs a type",
+                     help=f"for example `{arg.arg}: u32`")
+            ty = t.POISON
+        elif (erased := _erased(cx, scope, arg.annotation)) is not None:
+            made.erased[arg.arg] = erased
+            scope.env[arg.arg] = erased
+            continue
+        else:
+            ty = typeexpr.resolve(cx, scope, arg.annotation)
+        if ty.is_aggregate:
+            hint = (f"`{arg.arg}: Slice[{ty.elem.name}]`" if isinstance(ty, t.ArrayType)
+                    else f"`{arg.arg}: Ptr[{ty.name}]`")
+            cx.error("K0315", scope, arg, f"`{ty.name}` is storage and cannot be passed by value",
+                     help=f"take {hint}; callers pass the same expression")
+            ty = t.POISON
+        if isinstance(ty, t.VoidType) and ty is not t.POISON:
+            cx.error("K0301", scope, arg, f"a parameter cannot be `{ty.name}`")
+            ty = t.POISON
+        made.function.params.append(tree.Var(arg.arg, ty, "param", scope.loc(arg)))
+    if owner is not None and not static and not args:
+        cx.error("K0217", scope, node, f"method `{node.name}` needs its `self`")
+    for arg, default in zip(node.args.args[len(node.args.args) - len(node.args.defaults):],
+                            node.args.defaults, strict=True):
+        made.defaults[arg.arg] = default
+    for arg, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
+        if default is not None:
+            made.defaults[arg.arg] = default
+
+
+def _erased(cx: Context, scope: Scope, note: ast.expr) -> t.Type | None:
+    """The type that parameter `cls: Type[T]` stands for."""
+    if isinstance(note, ast.Subscript):
+        meaning = cx.resolve(scope, note.value)
+        if isinstance(meaning, Vocabulary) and meaning.made == "Type":
+            return typeexpr.resolve(cx, scope, note.slice)
+    return None
+
+
+def _result(cx: Context, made: Signature) -> None:
+    scope, node, function = made.scope, made.node, made.function
+    function.result = t.POISON
+    if node.returns is None:
+        cx.error("K0217", scope, node, f"`{node.name}` does not say what it returns",
+                 help="write `-> None` where it returns nothing")
+        return
+    note = node.returns
+    if is_generator(node):
+        meaning = cx.resolve(scope, note.value) if isinstance(note, ast.Subscript) else None
+        made.yields = t.POISON
+        if not isinstance(meaning, Vocabulary) or meaning.made != "Iterator":
+            cx.error("K0218", scope, note, "a generator's result is `Iterator[T]`")
+            return
+        made.yields = typeexpr.resolve(cx, scope, note.slice)      # type: ignore[union-attr]
+        return
+    result = typeexpr.resolve(cx, scope, note)
+    if result is t.POISON or not classes.complete(cx, result, scope, note):
+        return
+    if isinstance(result, t.AtomicType):
+        cx.error("K0315", scope, note, "an Atomic is storage: it cannot be returned")
+        return
+    function.result = result
+    if result is t.NEVER:
+        function.attrs.noreturn = True
+
+
+def _attributes(cx: Context, made: Signature, decl: FunctionDecl) -> None:
+    scope, node, function = made.scope, made.node, made.function
+    attrs = function.attrs
+    for name, call, expr in classes.decorators(cx, scope, node):
+        args = call.args if call else []
+        if name in ("inline", "noinline", "naked", "interrupt", "cold", "wrapping", "may_block",
+                    "no_block", "forbids_blocking", "upcall"):
+            setattr(attrs, name, True)
+        elif name == "throws":
+            function.throws = True
+        elif name in ("recursive", "entry"):
+            value = const.size(cx, scope, args[0]) if args else None
+            if value is None:
+                cx.error("K0219", scope, expr, f"`@{name}` needs a number")
+                continue
+            setattr(attrs, "recursive" if name == "recursive" else "entry_stack", value)
+        elif name in ("hook", "fault_site", "section"):
+            setattr(attrs, name, _text(cx, scope, expr, name, args))
+        elif name == "extern":
+            attrs.extern = True
+            attrs.export = _text(cx, scope, expr, name, args) if args else node.name
+        elif name == "export":
+            attrs.export = _text(cx, scope, expr, name, args) if args else node.name
+        elif name == "implements":
+            _implements(cx, made, expr, args)
+        elif name in TABLES or name == "table":
+            _table(cx, made, name, expr, call)
+        elif name in ("struct", "enum", "flags", "bits", "regs"):
+            cx.error("K0105", scope, expr, f"`@{name}` is for classes")
+    if attrs.inline and attrs.noinline:
+        cx.error("K0219", scope, node, "a function cannot be both @inline and @noinline")
+    if made.yields is not None and not attrs.inline:
+        cx.error("K0218", scope, node, f"generator `{node.name}` must be @inline",
+                 help="its body is expanded into the loop that uses it; nothing is allocated")
+
+
+def _text(cx: Context, scope: Scope, expr: ast.expr, name: str, args: list[ast.expr]) -> str:
+    if len(args) == 1 and isinstance(args[0], ast.Constant) and isinstance(args[0].value, str):
+        return args[0].value
+    cx.error("K0219", scope, expr, f"`@{name}` needs a string")
+    return ""
+
+
+def _implements(cx: Context, made: Signature, expr: ast.expr, args: list[ast.expr]) -> None:
+    scope = made.scope
+    target = cx.resolve(scope, args[0]) if len(args) == 1 else None
+    upcall = signature(cx, target) if isinstance(target, FunctionDecl) else None
+    if upcall is None or not upcall.function.attrs.upcall:
+        cx.error("K0220", scope, expr, "@implements names an @upcall",
+                 help="for example `@implements(trap.page_fault)`")
+        return
+    want, have = type_of(upcall.function), type_of(made.function)
+    if want is not have:
+        cx.error("K0220", scope, made.node,
+                 f"`{made.function.name}` does not have the signature of the upcall",
+                 f"this is `{have.name}`",
+                 notes=((f"the upcall is `{want.name}`", upcall.function.loc),))
+        return
+    made.function.attrs.export = upcall.function.symbol
+    cx.instances[("implements", made.function.symbol)] = upcall.function.symbol
+
+
+def _table(cx: Context, made: Signature, name: str, expr: ast.expr, call: ast.Call | None) -> None:
+    scope, function = made.scope, made.function
+    args = list(call.args) if call else []
+    table = TABLES.get(name, "")
+    if name == "table":
+        table = _text(cx, scope, expr, name, args[:1])
+        args = args[1:]
+    label, key = function.name, 0
+    if name == "driver":
+        label = _text(cx, scope, expr, name, args[:1])
+        args = args[1:]
+    elif args:
+        key = const.size(cx, scope, args[0]) or 0
+        args = args[1:]
+    elif name != "table":
+        cx.error("K0219", scope, expr, f"`@{name}` needs its number")
+    data = tuple(const.integer(cx, scope, a) or 0 for a in args[:4])
+    function.attrs.tables.append(tree.TableEntry(
+        table, key, label, name == "syscall", data, function.symbol, scope.loc(expr)))
+
+
+__all__ = ["Class", "Signature", "declared", "instance", "method", "signature", "variable"]

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a name means: through the scope of a function's generic parameters, the module, imports.
+
+    lwkt.gettoken       module `kernel.lwkt` -> its name `gettoken` -> (re-exported) token.gettoken
+    T                   the type a generic instance was made with
+
+Tests     tests/toolchain/test_modules.py
+"""
+from __future__ import annotations
+
+import ast
+import difflib
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from toolchain.diagnostics import Sink
+from toolchain.frontend.modules import (
+    POISONED,
+    Alias,
+    Decl,
+    Import,
+    ModuleDecl,
+    Program,
+    Vocabulary,
+)
+from toolchain.frontend.tree import Function, Loc
+
+Meaning: TypeAlias = "Decl | ModuleDecl | None"
+
+
+@dataclass(slots=True, eq=False)
+class Scope:
+    """Where a piece of source stands: its module, and what its generic parameters are now.
+
+    `env` maps a parameter's name to a Type (TypeVar), int (ConstVar) or str (FieldVar); `trail`
+    tells how an instance came about, innermost first.
+    """
+
+    module: ModuleDecl
+    env: dict[str, Any] = field(default_factory=dict)
+    trail: tuple[tuple[str, Loc], ...] = ()
+
+    def loc(self, node: ast.AST) -> Loc:
+        return self.module.source.loc(node)
+
+
+@dataclass(slots=True, eq=False)
+class Pending:
+    """A function whose body is to be checked."""
+
+    function: Function
+    node: ast.FunctionDef
+    scope: Scope
+
+
+class Context:
+    """One compilation: all modules, what was made of their declarations, and the work queue."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.sink: Sink = program.sink
+        self.pending: list[Pending] = []
+        self.bodies: dict[str, Pending] = {}       # every function seen, by symbol
+        self.instances: dict[Any, Any] = {}        # (declaration, arguments) -> what was made
+        self.comptime: dict[str, Any] = {}         # module name -> namespace of its @comptime code
+
+    def error(self, code: str, scope: Scope, node: ast.AST, message: str, label: str = "", *,
+              help: str = "", notes: tuple[tuple[str, Loc | None], ...] = ()) -> None:
+        """Report at `node`, with how the generic instance came about."""
+        trail = tuple((f"required by `{what}`", loc) for what, loc in scope.trail[:3])
+        self.sink.error(code, scope.loc(node), message, label, help=help, notes=notes + trail)
+
+    def lookup(self, module: ModuleDecl, name: str) -> Meaning:
+        """What `name` means in `module`, imports followed; None where it is not declared."""
+        decl = module.names.get(name)
+        return self._follow(decl, 0) if isinstance(decl, Import) else decl
+
+    def member(self, module: ModuleDecl, name: str) -> Meaning:
+        """`module.name`: a name it declares or re-exports, else a module of that package."""
+        decl = module.names.get(name)
+        if isinstance(decl, Vocabulary):
+            return None
+        if isinstance(decl, Import):
+            return self._follow(decl, 0)
+        return decl or self.program.load(f"{module.name}.{name}")
+
+    def _follow(self, decl: Import, depth: int) -> Meaning:
+        if decl.attr is None:
+            return self.program.load(decl.target)
+        home = self.program.load(decl.target)
+        inner = home.names.get(decl.attr) if home is not None else None
+        if isinstance(inner, Import) and inner is not decl and depth < 32:
+            return self._follow(inner, depth + 1)
+        if inner is not None and not isinstance(inner, Import | Vocabulary):
+            return inner
+        return self.program.load(f"{decl.target}.{decl.attr}")
+
+    def resolve(self, scope: Scope, node: ast.expr) -> Meaning:
+        """The meaning of `name` or `module.name.name`; None (no report) where it has none."""
+        if isinstance(node, ast.Name):
+            return self.lookup(scope.module, node.id)
+        if isinstance(node, ast.Attribute):
+            base = self.resolve(scope, node.value)
+            if isinstance(base, ModuleDecl):
+                return self.member(base, node.attr)
+        return None
+
+    def unknown(self, scope: Scope, node: ast.AST, name: str, extra: tuple[str, ...] = ()) -> None:
+        """Report that `name` is not declared, with the nearest name there is."""
+        imported = scope.module.names.get(name)
+        if isinstance(imported, Import):
+            if self.program.find(imported.target) is not None:
+                home = self.program.load(imported.target)
+                if home is not None:       # else: that module's own diagnostics say it
+                    names = tuple(home.names)
+                    self.error("K0203", scope, imported.node,
+                               f"`{imported.target}` has no name `{imported.attr}`",
+                               help=nearest(imported.attr or "", names))
+            return
+        known = (*extra, *scope.env, *scope.module.names)
+        self.error("K0202", scope, node, f"`{name}` is not declared", "not found in this scope",
+                   help=_known_elsewhere(name) or nearest(name, known))
+
+
+def nearest(name: str, known: tuple[str, ...]) -> str:
+    """`did you mean ...?`, or ""."""
+    close = difflib.get_close_matches(name, known, 1, 0.6)
+    return f"did you mean `{close[0]}`?" if close else ""
+
+
+_ELSEWHERE = {
+    "int": "choose a width: u8 u16 u32 u64 i8 i16 i32 i64 (`from kpy import u32`)",
+    "float": "the kernel has no floating point; scale to an integer",
+    "str": "text is `Str`, bytes are `Slice[u8]` (`from kpy import Str`)",
+    "bytes": "bytes are `Slice[u8]` (`from kpy import Slice, u8`)",
+    "list": "use `Array[T, N]` or an intrusive list of kernel/lib/queue.py; nothing grows by "
+            "itself here",
+    "dict": "use an Array, a radix or red-black tree of kernel/lib; nothing grows by itself here",
+    "set": "use a bitmap, an Array or a tree of kernel/lib; nothing grows by itself here",
+    "print": "use kprintf(f\"...\") (`from kpy import kprintf`)",
+    "isinstance": "use `match` on a Union; other types are known at compile time",
+    "getattr": "fields are known at compile time; in a generic use field(p, F)",
+    "open": "there are no Python files here; see kernel/vfs",
+    "input": "see the console of kernel/platform",
+    "object": "every type is declared: write a @struct",
+    "Exception": "errors are `raise Errno(code)` in a @throws function",
+    "ValueError": "errors are `raise Errno(EINVAL)` in a @throws function",
+    "id": "use address_of(p) in an unsafe module",
+    "type": "types are known at compile time; write the type's name",
+    "eval": "there is no interpreter in the kernel; @comptime functions run in the compiler",
+    "exec": "there is no interpreter in the kernel; @comptime functions run in the compiler",
+    "sorted": "sort in place, with kernel/lib",
+    "sum": "write the loop; a sum may overflow, and the type says where",
+    "any": "write the loop", "all": "write the loop",
+    "map": "write the loop", "filter": "write the loop",
+    "super": "a struct's base fields and methods are its own: self.name",
+}
+
+
+def _known_elsewhere(name: str) -> str:
+    import toolchain.frontend.check.vocabulary as vocabulary     # noqa: PLC0415  cycle
+    if name in vocabulary.NAMES:
+        return f"write `from kpy import {name}`"
+    return _ELSEWHERE.get(name, "")
+
+
+def is_poisoned(decl: Any) -> bool:
+    """Whether `decl` was already reported as wrong."""
+    return getattr(decl, "made", None) is POISONED
+
+
+__all__ = ["Alias", "Context", "Pending", "Scope", "is_poisoned", "nearest"]
