@@ -24,7 +24,6 @@ from pathlib import Path
 
 from toolchain import cache
 from toolchain.backend import asm, data, llvm
-from toolchain.backend.target import TARGETS
 from toolchain.backend.worker import Failure, Job, Pool, Result
 from toolchain.cache import Cache, Scan
 from toolchain.diagnostics import Diagnostic, Sink
@@ -137,12 +136,11 @@ class Builder:
         keep = keep.union(*(c.exported for c in done))
         out: list[tuple[str, bytes]] = []
         texts: list[str | bytes] = []
-        target = TARGETS[self.options.target]
         entries = [tree.TableEntry(e.table, e.key, e.name, e.unique, e.data, e.symbol,
                                    effects.locate(e.spot))
                    for c in done for e in c.effects.entries]
         names = {n for c in done for n in c.effects.tables}
-        tables = data.tables_ir(entries, target.triple, target.layout, sorted(names)) if (
+        tables = data.tables_ir(entries, self.options.target, sorted(names)) if (
             names or entries) else ""
         if self.options.mode == RELEASE:
             texts = [c.ir for c in done] + ([tables] if tables else [])

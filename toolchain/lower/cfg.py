@@ -18,7 +18,7 @@ What holds of it (verify.py tests it)
   C2  A register is assigned once, before each use on every path.  Values that meet go through a
       slot; a slot is a variable of the source (one Var, one slot) or a temporary.
   C3  Clean-up is ordinary blocks: no instruction has a hidden exit but a trap, which does not
-      return.  A call of a throwing function is followed by a branch on its code.
+      return.  The error code of a throwing call is always read.
   C4  An instruction that may trap has `trap`; one without it cannot.
   C5  Memory is touched by Load, Store, Copy, Zero, Atomic, Mmio*, Call, Intrinsic and Asm only.
       Their addresses are Mem operands: a base plus a constant, with the known alignment.
@@ -540,12 +540,13 @@ class Function:
 @dataclass(slots=True, eq=False)
 class Module:
     """`externs` are functions used here and defined elsewhere; `edges` the places of the edge
-    counters."""
+    counters, `sites` those of numbered schedule points and fault sites."""
 
     source: tree.Module
     functions: list[Function]
     externs: list[tree.Function]
     edges: list[At] = field(default_factory=list)
+    sites: list[tuple[int, At]] = field(default_factory=list)
 
 
 def uses(ins: Ins) -> Iterator[Operand]:
