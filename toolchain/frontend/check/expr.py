@@ -106,7 +106,11 @@ def _constant(b: Body, node: ast.Constant, want: t.Type | None) -> tree.Expr:
         return b.error("K0312", node, "`None` needs a pointer type here",
                        help="only `Ptr[T] | None` has a null")
     if isinstance(item, str):
-        return tree.ConstData(t.STR, loc, item.encode("utf-8"))
+        try:
+            return tree.ConstData(t.STR, loc, item.encode("utf-8"))
+        except UnicodeEncodeError:
+            return b.error("K0112", node, "this text has half of a surrogate pair: it is not "
+                           "UTF-8", help="write the character itself, or bytes: b\"...\"")
     if isinstance(item, bytes):
         if isinstance(want, t.ArrayType) and want.elem is t.U8:
             return _array_bytes(b, node, item, want)
