@@ -86,7 +86,7 @@ class Builder:
         self.single = options.mode == RELEASE or options.target == "host"
         self._scans: dict[str, tuple[Scan, Path] | None] = {}
 
-    # ---- checking only ------------------------------------------------------------------------
+    # ---- checking only --------------------------------------------------------------------------
 
     def check(self, paths: list[Path]) -> list[tree.Module]:
         """The typed trees of `paths` and all they import; diagnostics are in the sink."""
@@ -104,7 +104,7 @@ class Builder:
         graph.check_recursion()
         return graph.check_stack() if whole else {}
 
-    # ---- compiling ----------------------------------------------------------------------------
+    # ---- compiling ------------------------------------------------------------------------------
 
     def compile(self, paths: list[Path], *, whole: bool = True) -> list[Compiled]:
         """Every module of the program, compiled.  Empty after an error.
@@ -248,7 +248,7 @@ class Builder:
         return cache.digest("object", cache.compiler_digest(), self.options.key(), name,
                             str(found[1]), source, *interfaces)
 
-    # ---- one module after the other ---------------------------------------------------------------
+    # ---- one module after the other -------------------------------------------------------------
 
     def _compile_all(self, order: list[str]) -> list[Compiled]:
         done: dict[str, Compiled] = {}
