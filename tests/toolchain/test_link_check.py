@@ -14,6 +14,7 @@ from toolchain.link.elf import EHDR, PHDR, SHDR, ObjectFile
 from toolchain.link.errors import LinkError
 from toolchain.link.layout import PC64
 from toolchain.link.linker import link
+from toolchain.link.symbols import SymbolTable
 
 EXEMPT = ("kernel.main.kmain",)
 
@@ -100,6 +101,16 @@ def test_function_without_debug_information(image, tmp_path):
     assert problem.code == "K0914"
     assert "`kernel.main.kmain`" in problem.message
     check_image(path, layout=PC64, functions=False)
+
+
+def test_damaged_debug_information(image, tmp_path):
+    at = section_at(image, ".debug_info")
+    (offset,) = struct.unpack_from("<Q", image, at + 24)
+    (size,) = struct.unpack_from("<Q", image, at + 32)
+    damaged = image[:offset] + b"\x7f" * size + image[offset + size :]
+    assert verdict(damaged, tmp_path) == {"K0905"}
+    with pytest.raises(LinkError, match="K0905"):
+        SymbolTable.read(tmp_path / "image")
 
 
 def test_entry_that_is_not_code(image, tmp_path):

@@ -8,7 +8,7 @@
     place    an address for everything   dwarf    just enough of DWARF for check and symbols
     reloc    fill the addresses in       site     a place in an object, in the source's words
     image    put the file together       ksyms    the kernel's own table of its symbols
-    linker   link(): the steps in order
+    linker   link(): the steps in order  stories  each problem at length, for kpyc explain
 
 Public: linker.link, ksyms.link_with_symbols, check.check_image, symbols.SymbolTable,
 layout.LAYOUTS, script.linker_script, errors.LinkError.
