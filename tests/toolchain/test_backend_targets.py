@@ -11,6 +11,7 @@ from elftools.elf.elffile import ELFFile
 from tests.toolchain import build as k
 from tests.toolchain.run import build, compile_trees, pool
 from toolchain.backend.llvm import tables_ir
+from toolchain.backend.target import TARGETS
 from toolchain.backend.worker import Job
 from toolchain.frontend import tree, types
 from toolchain.frontend.types import U8, U16, U32, U64, VOID
@@ -157,7 +158,9 @@ def test_tables():
                                  types.fn((), U64)), types.fn((), U64), [], False))])
     objects = [r.object for r in compile_trees([k.module(*fns, key, count, run)], Options(
         host_wrappers=True))]
-    tables = pool().compile([Job("tables", [tables_ir(entries, "host")], "host", 0)])[0]
+    host = TARGETS["host"]
+    text = tables_ir(entries, host.triple, host.layout, ["empty"])
+    tables = pool().compile([Job("tables", [text], "host", 0)])[0]
     assert tables.failure is None, tables.failure
     from toolchain.backend.jit import load  # noqa: PLC0415
     program = load([*objects, tables.object], pool())

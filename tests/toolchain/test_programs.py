@@ -13,15 +13,7 @@ compiled = pytest.importorskip("tests.toolchain.compiled")
 PROGRAMS = {program.path.stem: program for program in corpus.programs()}
 ACCEPTED = [name for name, program in PROGRAMS.items() if not program.refused]
 REFUSED = [name for name, program in PROGRAMS.items() if program.refused]
-KNOWN = {   # programs that the compiler gets wrong, in compiled modes
-    "addresses": "copy() of a scalar does not lower",
-    "generic_function": "copy() of a scalar does not lower",
-    "pointers_scalar": "copy() of a scalar does not lower",
-    "throws_struct_result": "a @throws function cannot give a struct yet",
-    "int_negate": "a negation that overflows does not show its operand",
-    "slice_copy": "copy_from() and fill() do not lower yet",
-    "kprintf_text": "text is left-aligned whatever the format says",
-}
+KNOWN: dict[str, str] = {}   # programs that the compiler gets wrong, in compiled modes
 MODES = {"oracle": True, "oracle-release": False, "dev": True, "release": False}
 
 

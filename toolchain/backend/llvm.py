@@ -172,7 +172,7 @@ class ModuleEmitter:
                      attrs: tree.Attrs | None = None) -> None:
         if symbol in self.declarations or symbol in self.defined:
             return
-        params = ", ".join(abi.params(signature.params, signature.result))
+        params = ", ".join(abi.params(signature.params, signature.result, signature.throws))
         result = abi.result_text(signature.result, signature.throws)
         flags = "nounwind"
         if signature.result is types.NEVER or (attrs is not None and attrs.noreturn):
@@ -368,7 +368,8 @@ class FunctionEmitter:
         if attrs.interrupt:
             params = self._interrupt_params()
         else:
-            texts = abi.params(tuple(p.ty for p in source.params), source.result)
+            texts = abi.params(tuple(p.ty for p in source.params), source.result,
+                               source.throws)
             names = [f"%p{i}" for i in range(len(source.params))]
             if source.result.is_aggregate:
                 names.insert(0, "%sret")
@@ -438,8 +439,7 @@ class FunctionEmitter:
         out = [f"define dso_local i32 {at('kpy.call.' + self.function.symbol)}"
                f"(ptr %args, ptr %result) {self.module.attribute_group('nounwind')} {{"]
         ret = source.result
-        args = [f"ptr sret([{ret.size} x i8]) align {ret.align} %result"] \
-            if ret.is_aggregate else []
+        args = [f"{abi.storage(ret, source.throws)} %result"] if ret.is_aggregate else []
         offset = 0
         for i, param in enumerate(source.params):
             out.append(f"  %a{i} = getelementptr i8, ptr %args, i64 {offset}")
@@ -554,6 +554,10 @@ def _check(e: FunctionEmitter, ins: cfg.Check) -> None:
                 e.put(f"{conditions[-1]} = icmp ugt i64 {a}, {b}")
         for condition in conditions:
             e.trap_if(condition, ins.trap, [(u64, lo), (u64, hi)])
+    elif ins.kind == "same":
+        bad = e.temp()
+        e.put(f"{bad} = icmp ne i64 {values[0]}, {values[1]}")
+        e.trap_if(bad, ins.trap, [(u64, values[0]), (u64, values[1])])
     elif ins.kind == "null":
         bad = e.temp()
         e.put(f"{bad} = icmp eq ptr {values[0]}, null")
@@ -596,7 +600,7 @@ def _call(e: FunctionEmitter, ins: cfg.Call) -> None:
     args = []
     if ins.into is not None:
         ret = signature.result
-        args.append(f"ptr sret([{ret.size} x i8]) align {ret.align} {e.flat(ins.into)[4:]}")
+        args.append(f"{abi.storage(ret, signature.throws)} {e.flat(ins.into)[4:]}")
     for arg, ty in zip(ins.args, signature.params, strict=True):
         value = e.op(arg)
         args.append(f"{register(ty)}{abi.extension(ty)} {value}")

@@ -309,8 +309,8 @@ class Convert(Ins):
 
 @dataclass(slots=True, eq=False)
 class Check(Ins):
-    """kind: index (i, n) traps unless i < n; slice (lo, hi, n) unless lo <= hi <= n; null (p)
-    unless p; unreachable () always."""
+    """kind: index (i, n) traps unless i < n; slice (lo, hi, n) unless lo <= hi <= n; same (m, n)
+    unless m == n; null (p) unless p; unreachable () always."""
 
     kind: str
     operands: list[Operand]
