@@ -93,10 +93,10 @@ def _read_line(to: Slice[u8]) -> u64:
     used: u64 = 0
     while True:
         byte = machine.console_read()
-        if byte == RETURN or byte == NEWLINE:
+        if byte in (RETURN, NEWLINE):
             kprintf("\n")
             return used
-        if byte == BACKSPACE or byte == DELETE:
+        if byte in (BACKSPACE, DELETE):
             if used > 0:
                 used -= 1
                 kprintf("\b \b")

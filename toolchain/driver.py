@@ -75,7 +75,7 @@ def roots_of(files: list[Path]) -> list[Path]:
     return list(dict.fromkeys([*roots, ROOT]))
 
 
-# ---- commands -------------------------------------------------------------------------------------
+# ---- commands -----------------------------------------------------------------------------------
 
 def _check(flags: argparse.Namespace, sink: Sink) -> int:
     files = _files(flags, kernel.files())

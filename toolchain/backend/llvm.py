@@ -20,7 +20,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from toolchain.backend import abi, asm, ops
+from toolchain.backend import abi, asm, asmdebug, ops
 from toolchain.backend.abi import at, int_of, memory, register
 from toolchain.backend.data import Constants, pointer, tables_ir
 from toolchain.backend.dwarf import DebugInfo
@@ -99,13 +99,24 @@ class ModuleEmitter:
                 f'source_filename = "{abi.escape(module.source.source.path.encode())}"',
                 f'target datalayout = "{self.target.layout}"',
                 f'target triple = "{self.target.triple}"']
-        head += [asm.module_asm(block.text) for block in module.source.asm]
+        alone = (self.debug.enabled and self.options.mode != RELEASE
+                 and len(module.source.asm) == 1
+                 and not (module.functions or module.source.globals))
+        head += [asm.module_asm(self._file_asm(block, alone)) for block in module.source.asm]
         head += self.comdats
         declarations = [text for name, text in self.declarations.items()
                         if name not in self.defined]
         groups = [f"attributes #{n} = {{ {text} }}" for text, n in self.attributes.items()]
         return "\n".join([*head, *self.constants.lines, *declarations, *body, *groups,
-                          *self.debug.finish()]) + "\n"
+                          *([] if alone else self.debug.finish())]) + "\n"
+
+    def _file_asm(self, block: tree.AsmBlock, alone: bool) -> str:
+        """File-level assembly; what is alone in its object brings its debug information."""
+        if not alone:
+            return block.text
+        return asmdebug.annotate(block.text, file=str(block.loc.source.path),
+                                 first_line=block.loc.line,
+                                 directory=self.options.directory)
 
     # ---- globals
 

@@ -373,7 +373,7 @@ def _looks_like_type(node: ast.expr) -> bool:
 
 
 def _module_help(name: str, program: Program) -> str:
-    head = name.split(".")[0]
+    head = name.split(".", maxsplit=1)[0]
     if head in ("os", "sys", "time", "math", "random", "struct", "re", "dataclasses", "enum",
                 "collections", "itertools", "functools", "abc", "ctypes"):
         return (f"`{head}` is CPython's: a kernel has no interpreter to run it. "

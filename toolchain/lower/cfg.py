@@ -69,7 +69,7 @@ ADDRESS = Address("address")
 PERCPU_ADDRESS = Address("percpu address")    # relative to this CPU's segment base
 
 
-# ---- where an instruction comes from ---------------------------------------------------------
+# ---- where an instruction comes from ------------------------------------------------------------
 
 @dataclass(slots=True, eq=False)
 class Scope:
@@ -96,7 +96,7 @@ class At:
     scope: Scope
 
 
-# ---- operands -------------------------------------------------------------------------------
+# ---- operands -----------------------------------------------------------------------------------
 
 @dataclass(slots=True, eq=False)
 class Reg:
@@ -191,7 +191,7 @@ class Mem:
         return ("gs:" if self.percpu else "") + text
 
 
-# ---- instructions ---------------------------------------------------------------------------
+# ---- instructions -------------------------------------------------------------------------------
 
 @dataclass(slots=True, eq=False)
 class Ins:
@@ -451,7 +451,7 @@ class Count(Ins):
     DEFS = ()
 
 
-# ---- terminators ----------------------------------------------------------------------------
+# ---- terminators --------------------------------------------------------------------------------
 
 @dataclass(slots=True, eq=False)
 class Jump(Ins):
@@ -571,7 +571,7 @@ def defs(ins: Ins) -> Iterator[Reg]:
             yield reg
 
 
-# ---- the graph as text ----------------------------------------------------------------------
+# ---- the graph as text --------------------------------------------------------------------------
 
 def dump(module: Module, name: str | None = None) -> str:
     """The graph as `kpyc dump --stage cfg` shows it; `name`: one function, by its symbol or

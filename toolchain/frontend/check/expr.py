@@ -106,7 +106,11 @@ def _constant(b: Body, node: ast.Constant, want: t.Type | None) -> tree.Expr:
         return b.error("K0312", node, "`None` needs a pointer type here",
                        help="only `Ptr[T] | None` has a null")
     if isinstance(item, str):
-        return tree.ConstData(t.STR, loc, item.encode("utf-8"))
+        try:
+            return tree.ConstData(t.STR, loc, item.encode("utf-8"))
+        except UnicodeEncodeError:
+            return b.error("K0112", node, "this text has half of a surrogate pair: it is not "
+                           "UTF-8", help="write the character itself, or bytes: b\"...\"")
     if isinstance(item, bytes):
         if isinstance(want, t.ArrayType) and want.elem is t.U8:
             return _array_bytes(b, node, item, want)
@@ -161,7 +165,7 @@ def _joined(b: Body, node: ast.JoinedStr, want: t.Type | None) -> tree.Expr:
                         "built in memory")
 
 
-# ---- names and attributes -------------------------------------------------------------------------
+# ---- names and attributes -----------------------------------------------------------------------
 
 def _name(b: Body, node: ast.Name, want: t.Type | None) -> tree.Expr:
     found = b.frame.names.get(node.id)
@@ -387,7 +391,7 @@ def _null_notes(b: Body, base: tree.Expr) -> tuple[tuple[str, Any], ...]:
     return ()
 
 
-# ---- subscripts ----------------------------------------------------------------------------------
+# ---- subscripts ---------------------------------------------------------------------------------
 
 def _subscript(b: Body, node: ast.Subscript, want: t.Type | None) -> tree.Expr:
     base = access(b, node.value)
@@ -487,7 +491,7 @@ def _bound(b: Body, node: ast.expr | None, whole: tree.Expr) -> tree.Expr | None
     return b.coerce(bound, t.U64, node, "a bound")
 
 
-# ---- operators ------------------------------------------------------------------------------------
+# ---- operators ----------------------------------------------------------------------------------
 
 _OPS = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.FloorDiv: "floordiv", ast.Mod: "mod",
         ast.BitAnd: "and", ast.BitOr: "or", ast.BitXor: "xor", ast.LShift: "shl",
@@ -629,11 +633,9 @@ def common(b: Body, left: tree.Expr, right: tree.Expr) -> t.Type | None:
     if x is y:
         return x
     if x is t.LITERAL:
-        return y if isinstance(y, t.IntType) or (
-            isinstance(y, t.NewtypeType | t.EndianType)) else None
+        return y if isinstance(y, t.IntType | t.NewtypeType | t.EndianType) else None
     if y is t.LITERAL:
-        return x if isinstance(x, t.IntType) or (
-            isinstance(x, t.NewtypeType | t.EndianType)) else None
+        return x if isinstance(x, t.IntType | t.NewtypeType | t.EndianType) else None
     if isinstance(x, t.IntType) and isinstance(y, t.IntType):
         return y if t.lossless(x, y) else x if t.lossless(y, x) else None
     if isinstance(x, t.PtrType) and isinstance(y, t.PtrType):
