@@ -18,7 +18,6 @@ KNOWN = {   # programs that the compiler gets wrong, in compiled modes
     "generic_function": "copy() of a scalar does not lower",
     "pointers_scalar": "copy() of a scalar does not lower",
     "throws_struct_result": "a @throws function cannot give a struct yet",
-    "int_negate": "a negation that overflows does not show its operand",
     "slice_copy": "copy_from() and fill() do not lower yet",
     "kprintf_text": "text is left-aligned whatever the format says",
 }
