@@ -27,7 +27,7 @@ from toolchain.backend.target import TARGETS, Target
 from toolchain.frontend import tree, types
 from toolchain.frontend.types import Type
 from toolchain.lower import cfg
-from toolchain.options import Options
+from toolchain.options import RELEASE, Options
 
 __all__ = ["emit_module", "tables_ir"]
 
@@ -85,6 +85,8 @@ class ModuleEmitter:
                 self._global(g, here=False)
         if module.edges:
             body += self._edges()
+        if module.sites:
+            body.append(self._sites())
         for function in module.functions:
             body += FunctionEmitter(self, function).run()
         body += self._aliases()
@@ -136,6 +138,16 @@ class ModuleEmitter:
             'section "kpy_edges", align 8',
             f'@kpy.edge.sites = internal constant [{n} x ptr] [{", ".join(sites)}], '
             'section "kpy_edge_sites", align 8']
+
+    def _sites(self) -> str:
+        """The numbered places of schedule points and faults."""
+        name = self.module.source.name
+        rows = [f"{{ i64, ptr }} {{ i64 {number}, "
+                f"ptr {self.constants.site(place, cfg.Trap.PRINT, name)} }}"
+                for number, place in self.module.sites]
+        self.used.append("@kpy.sites")
+        return (f"@kpy.sites = internal constant [{len(rows)} x {{ i64, ptr }}] "
+                f"[{', '.join(rows)}], section \"kpy_sites\", align 8")
 
     # ---- functions
 
@@ -354,7 +366,7 @@ class FunctionEmitter:
         linkage = {"strong": "", "shared": "weak_odr ", "copy": "linkonce_odr "}[
             self.function.linkage]
         comdat = ""
-        if linkage:
+        if linkage and module.options.mode != RELEASE:      # a whole program has one copy
             module.comdats.append(f"{_comdat(symbol)} = comdat any")
             comdat = " comdat"
         section = f' section "{attrs.section}"' if attrs.section else ""
@@ -373,9 +385,7 @@ class FunctionEmitter:
 
     def _flags(self) -> str:
         attrs = self.source.attrs
-        flags = ["nounwind", "null_pointer_is_valid"]
-        if not self.module.target.red_zone:
-            flags.append("noredzone")
+        flags = ["nounwind", "null_pointer_is_valid", "noredzone"]   # so frame sizes are whole
         if attrs.naked:
             flags += ["naked", "noinline"]
         elif attrs.inline:
@@ -700,6 +710,9 @@ def _switch(e: FunctionEmitter, ins: cfg.Switch) -> None:
 def _return(e: FunctionEmitter, ins: cfg.Return) -> None:
     source = e.source
     plain = abi.result(source.result, source.throws)
+    if source.attrs.naked:                # its assembly returns
+        e.put("unreachable")
+        return
     if not source.throws:
         e.put("ret void" if plain == "void" else f"ret {plain} {e.op(ins.value)}")
         return

@@ -63,6 +63,12 @@ class SymbolTable:
         except ELFError as error:
             raise LinkError(Problem("K0905", f"{image} is damaged: {error}")) from None
 
+    @staticmethod
+    def empty() -> "SymbolTable":
+        """The table of an image that has no symbols."""
+        none = np.zeros(0, dtype=np.uint64)
+        return SymbolTable((), dwarf.LineTable(none, none, none, ()), (), none)
+
     def lookup(self, address: int) -> Place | None:
         """The function that `address` is in, and its line; None outside all functions."""
         at = int(np.searchsorted(self._starts, np.uint64(address), side="right")) - 1
