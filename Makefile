@@ -25,13 +25,14 @@ lint: setup
 	$(PYTHON) -m ruff check --quiet .
 
 check: lint
-	$(PYTEST) $(FAST)
+	$(PYTEST) -m "not long" $(FAST)
 
 test: lint
-	$(PYTEST) tests
+	$(PYTEST) -m "not long" tests
 
 test-all: lint
-	DAMSELFLY_SOAK=1 $(PYTEST) tests
+	scripts/setup iso
+	$(PYTEST) tests
 
 gdb: kernel
 	scripts/gdb --cpus $(CPUS)

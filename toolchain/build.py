@@ -8,7 +8,7 @@
     link     our linker, then checks on the image
 
 dev      an object a module, O1, checks of overflow; cached
-release  one object of the whole program, O2
+release  one object of the whole program, O2 (one object in any mode for the target host)
 
 Tests     tests/toolchain/test_build.py
 """
@@ -24,7 +24,6 @@ from pathlib import Path
 
 from toolchain import cache
 from toolchain.backend import asm, data, llvm
-from toolchain.backend.target import TARGETS
 from toolchain.backend.worker import Failure, Job, Pool, Result
 from toolchain.cache import Cache, Scan
 from toolchain.diagnostics import Diagnostic, Sink
@@ -52,7 +51,8 @@ class Compiled:
     ir: str = ""
     frames: dict[str, int] = field(default_factory=dict)
     probes: list[asm.Probe] = field(default_factory=list)
-    exports: frozenset[str] = frozenset()
+    functions: frozenset[str] = frozenset()      # the linker's names of all its functions
+    exported: frozenset[str] = frozenset()       # those that something outside may call
 
 
 @dataclass(slots=True)
@@ -75,17 +75,18 @@ class Builder:
 
     def __init__(self, options: Options, roots: list[Path], sink: Sink, *,
                  folder: Path | None = None, progress: Progress | None = None,
-                 overlay: dict[str, Path] | None = None, jobs: int | None = None) -> None:
+                 binding: dict[str, str] | None = None, jobs: int | None = None) -> None:
         self.options, self.sink = options, sink
-        self.program = Program(roots, sink, overlay)
+        self.program = Program(roots, sink, binding)
         self.cache = Cache(folder)
         self.progress = progress or (lambda done, of, name: None)
         self.pool = Pool(jobs)
         self.context = Context(self.program)
         self.stats = Stats()
+        self.single = options.mode == RELEASE or options.target == "host"
         self._scans: dict[str, tuple[Scan, Path] | None] = {}
 
-    # ---- checking only ------------------------------------------------------------------------
+    # ---- checking only --------------------------------------------------------------------------
 
     def check(self, paths: list[Path]) -> list[tree.Module]:
         """The typed trees of `paths` and all they import; diagnostics are in the sink."""
@@ -103,7 +104,7 @@ class Builder:
         graph.check_recursion()
         return graph.check_stack() if whole else {}
 
-    # ---- compiling ----------------------------------------------------------------------------
+    # ---- compiling ------------------------------------------------------------------------------
 
     def compile(self, paths: list[Path], *, whole: bool = True) -> list[Compiled]:
         """Every module of the program, compiled.  Empty after an error.
@@ -114,7 +115,10 @@ class Builder:
         order = self._scan_all(paths)
         self.stats.modules = len(order)
         started = self.stats.lap("scan", started)
-        done = self._compile_all(order) if not self.sink.errors else []
+        if self.sink.errors:
+            self.check(paths)                   # what else is wrong, in the same run
+            return []
+        done = self._compile_all(order)
         started = self.stats.lap("compile", started)
         if not self.sink.errors:
             for compiled in done:
@@ -129,17 +133,20 @@ class Builder:
         return done if not self.sink.errors else []
 
     def objects(self, done: list[Compiled], keep: frozenset[str]) -> list[tuple[str, bytes]]:
-        """(name, bytes) of the objects to link, the tables' among them."""
+        """(name, bytes) of the objects to link, the tables' among them.
+
+        In release only `keep`, @export functions and entry points are visible outside.
+        """
+        keep = keep.union(*(c.exported for c in done))
         out: list[tuple[str, bytes]] = []
         texts: list[str | bytes] = []
-        target = TARGETS[self.options.target]
         entries = [tree.TableEntry(e.table, e.key, e.name, e.unique, e.data, e.symbol,
                                    effects.locate(e.spot))
                    for c in done for e in c.effects.entries]
         names = {n for c in done for n in c.effects.tables}
-        tables = data.tables_ir(entries, target.triple, target.layout, sorted(names)) if (
+        tables = data.tables_ir(entries, self.options.target, sorted(names)) if (
             names or entries) else ""
-        if self.options.mode == RELEASE:
+        if self.single:
             texts = [c.ir for c in done] + ([tables] if tables else [])
             probes = [p for c in done for p in c.probes]
             out += self._emit([Job("program", texts, self.options.target, self.options.opt_level,
@@ -241,7 +248,7 @@ class Builder:
         return cache.digest("object", cache.compiler_digest(), self.options.key(), name,
                             str(found[1]), source, *interfaces)
 
-    # ---- one module after the other ---------------------------------------------------------------
+    # ---- one module after the other -------------------------------------------------------------
 
     def _compile_all(self, order: list[str]) -> list[Compiled]:
         done: dict[str, Compiled] = {}
@@ -285,10 +292,13 @@ class Builder:
         graph = lower_module(typed, self.options)
         text = llvm.emit_module(graph, self.options)
         warnings = self.sink.diagnostics[before:]
-        exports = frozenset(f.attrs.export or f.symbol for f in typed.functions)
-        compiled = Compiled(module.name, effects.summarize(typed), warnings, exports=exports)
+        compiled = Compiled(module.name, effects.summarize(typed), warnings)
+        compiled.functions = frozenset(f.attrs.export or f.symbol for f in typed.functions)
+        compiled.exported = frozenset(
+            f.attrs.export or f.symbol for f in typed.functions
+            if f.attrs.entry_stack or (f.attrs.export and f.attrs.export not in typed.implements))
         compiled.probes = asm.probes(graph, self.options.target)
-        if self.options.mode == RELEASE:
+        if self.single:
             compiled.ir = text
             return compiled, None
         return compiled, Job(module.name, [text], self.options.target, self.options.opt_level,
@@ -302,7 +312,9 @@ class Builder:
 
     def _failed(self, failure: Failure, name: str) -> None:
         if failure.kind == "asm" and failure.probe is not None:
-            self.sink.error("K0804", failure.probe.loc, f"this assembly is wrong: "
+            probe = failure.probe
+            spot = (probe.path, probe.line, probe.col, probe.end_line, probe.end_col)
+            self.sink.error("K0804", effects.locate(spot), f"this assembly is wrong: "
                             f"{failure.message}", help="templates are AT&T syntax: source first, "
                             "registers with %%")
             return

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from toolchain.frontend.tree import Loc
 
 ERROR_LIMIT = 100    # more than this many errors of one run are counted, not shown
+WIDTH = 120          # characters of a source line that are shown
 
 
 @dataclass(slots=True)
@@ -132,6 +133,11 @@ def _excerpt(loc: Loc, label: str, gutter: int, colours: tuple[str, str, str]) -
     text = loc.source.line_text(loc.line)
     start = loc.source.column(loc.line, loc.col)
     end = loc.source.column(loc.line, loc.end_col) if loc.end_line == loc.line else len(text)
+    if len(text) > WIDTH:                      # show the part around the carets
+        first = max(0, min(start - WIDTH // 3, len(text) - WIDTH))
+        text, start, end = text[first:first + WIDTH], start - first, end - first
+        text = ("..." if first else "") + text[3 * bool(first):]
+        end = min(end, len(text))
     before = "".join(c if c == "\t" else " " for c in text[:start])
     carets = "^" * max(1, end - start)
     pad = " " * gutter

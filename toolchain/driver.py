@@ -24,14 +24,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from toolchain import explain
+from toolchain import explain, kernel
 from toolchain.build import Builder, report_link, with_deep_stack
 from toolchain.diagnostics import Diagnostic, Sink
 from toolchain.frontend import tree
 from toolchain.options import DEV, RELEASE, Options
 
 ROOT = Path(__file__).resolve().parents[1]
-KERNEL = [ROOT / "kernel" / "main.py", ROOT / "boot" / "entry.py"]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -76,11 +75,11 @@ def roots_of(files: list[Path]) -> list[Path]:
     return list(dict.fromkeys([*roots, ROOT]))
 
 
-# ---- commands -------------------------------------------------------------------------------------
+# ---- commands -----------------------------------------------------------------------------------
 
 def _check(flags: argparse.Namespace, sink: Sink) -> int:
-    files = _files(flags, KERNEL)
-    Builder(Options(), roots_of(files), sink).check(files)
+    files = _files(flags, kernel.files())
+    Builder(Options(), roots_of(files), sink, binding=kernel.binding()).check(files)
     return 1 if sink.errors else 0
 
 
@@ -89,22 +88,22 @@ def _build(flags: argparse.Namespace, sink: Sink) -> int:
     from toolchain.link.errors import LinkError  # noqa: PLC0415
     started = time.perf_counter()
     target = flags.target or "pc64"
-    files = _files(flags, KERNEL)
+    files = _files(flags, kernel.files())
     output = Path(flags.output or (ROOT / "build" / "kernel.elf" if not flags.files else
                                    Path("build") / (files[0].stem + (
                                        ".o" if target == "host" else ".elf"))))
     settings = Options(target=target, mode=RELEASE if flags.release else DEV)
     builder = Builder(settings, roots_of(files), sink, folder=_cache_folder(flags),
-                      progress=_progress(flags), jobs=flags.jobs)
+                      progress=_progress(flags), jobs=flags.jobs,
+                      binding=kernel.binding())
     try:
         whole = target != "host"
         done = builder.compile(files, whole=whole)
         if sink.errors:
             return 1
         entry = layout.LAYOUTS[target].entry if whole else ""
-        keep = frozenset([entry]) if whole else frozenset(s for c in done for s in c.exports)
-        objects = builder.objects(done, keep | {"kernel.main.kmain", *(
-            f.symbol for c in done for f in c.effects.functions if f.entry_stack)})
+        keep = frozenset([entry]) if whole else frozenset().union(*(c.functions for c in done))
+        objects = builder.objects(done, keep)
         if sink.errors:
             return 1
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -116,7 +115,7 @@ def _build(flags: argparse.Namespace, sink: Sink) -> int:
                 parsed = [ObjectFile.parse(name, data) for name, data in objects]
                 linker.link(parsed, layout=layout.LAYOUTS[target], output=output)
                 check.check_image(output, layout=layout.LAYOUTS[target],
-                                  exempt=("memcpy", "memset", "memmove", "memcmp"))
+                                  exempt=("boot_*",))
             except LinkError as error:
                 report_link(error, sink)
                 return 1
@@ -160,7 +159,7 @@ def _run(flags: argparse.Namespace, sink: Sink) -> int:
         print(f"panic: {error}", file=sys.stderr)
         return 70
     finally:
-        sys.stdout.write(program.output)
+        sys.stdout.write("".join(program.output))
         builder.close()
     if result is not None:
         print(result)

@@ -9,6 +9,7 @@ Tests  tests/qemu/test_boot_entry.py
 import ast
 from pathlib import Path
 
+from toolchain.backend.asmdebug import annotate
 from toolchain.backend.assemble import assemble, compile_ir
 from toolchain.link.elf import ObjectFile
 from toolchain.link.layout import PC64
@@ -33,17 +34,20 @@ def objects(*, asm: str = "", ir: str = "") -> list[ObjectFile]:
 
 
 def file_asm(path: Path) -> str:
-    """The text of all file-level asm() calls of a kpy file, in order."""
+    """The text of all file-level asm() calls of a kpy file, with debug information."""
     calls = [
         node.value
         for node in ast.parse(path.read_text()).body
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
     ]
-    return "\n".join(
-        call.args[0].value
-        for call in calls
-        if isinstance(call.func, ast.Name) and call.func.id == "asm"
-    )
+    text, line = "", 1
+    for call in calls:
+        if isinstance(call.func, ast.Name) and call.func.id == "asm":
+            # Each text keeps its own line numbers: blank lines stand for what is between them.
+            text += "\n" * (call.args[0].lineno - line) + call.args[0].value
+            line = call.args[0].end_lineno
+    file = str(path.relative_to(ROOT))
+    return annotate(text, file=file, first_line=1, directory=str(ROOT))
 
 
 def kmain(*steps: str) -> str:
@@ -62,15 +66,37 @@ kernel.main.kmain:
 
 
 def prints(text: str) -> str:
-    """A step that prints `text` on COM1."""
-    return "movw $0x3f8, %dx\n" + "".join(
-        f"movb ${byte}, %al\noutb %al, %dx\n" for byte in text.encode()
-    )
+    """A step that prints `text` on COM1; waits for room for each byte."""
+    return f"""
+    leaq 77f(%rip), %rsi
+75: lodsb
+    testb %al, %al
+    jz 78f
+    movb %al, %ah
+    movw $0x3fd, %dx
+76: inb %dx, %al
+    testb $0x20, %al
+    jz 76b
+    movb %ah, %al
+    movw $0x3f8, %dx
+    outb %al, %dx
+    jmp 75b
+77: .byte {", ".join(str(byte) for byte in text.encode())}, 0
+78:
+"""
 
 
 def exits(status: int) -> str:
-    """A step that ends the machine with `status`."""
-    return f"movl ${status}, %eax\nmovw $0xf4, %dx\noutl %eax, %dx\n"
+    """A step that ends the machine with `status`, once COM1 has sent everything."""
+    return f"""
+    movw $0x3fd, %dx
+79: inb %dx, %al
+    testb $0x40, %al
+    jz 79b
+    movl ${status}, %eax
+    movw $0xf4, %dx
+    outl %eax, %dx
+"""
 
 
 def triple_fault() -> str:

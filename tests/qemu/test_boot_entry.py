@@ -83,3 +83,12 @@ def test_boots_with_little_and_much_memory(reporter, mem):
 def test_cpu_without_long_mode_is_told_so(reporter):
     with Machine(reporter, cpu="qemu32") as vm:
         vm.expect("Damselfly needs a 64-bit CPU (long mode); this one has none.  Halted.")
+
+
+def test_percpu_data_is_reached_through_gs_from_the_start(tmp_path):
+    steps = ("movl %gs:status(%rip), %ebx", probe.exits(0).replace("$0, %eax", "%ebx, %eax"))
+    data = '.section .percpu, "aw"\n.long 5\nstatus: .long 42\n'
+    result = probe.build(tmp_path / "percpu.elf", asm=probe.kmain(*steps) + data)
+    assert result.symbols["__percpu_end"] - result.symbols["__percpu_start"] == 8
+    with Machine(result.output) as vm:
+        assert vm.wait_exit() == 42

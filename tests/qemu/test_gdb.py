@@ -37,9 +37,19 @@ def test_backtrace_ends_at_the_boot_code(image):
         said = vm.gdb().batch("hbreak kernel.m0.f1", "continue", "bt")
     frames = [line for line in said.splitlines() if line.startswith("#")]
     assert "f1 (" in frames[0]
-    assert "boot_higher_half" in frames[-1]
+    assert "boot_higher_half () at boot/entry.py:" in frames[-1]
     assert "Backtrace stopped" not in said
     assert not any("??" in frame for frame in frames)
+
+
+def test_boot_code_is_stepped_by_its_source_lines(image):
+    lines = (probe.ROOT / "boot" / "entry.py").read_text().splitlines()
+    jump = next(number for number, line in enumerate(lines, 1) if "jmpq *%rax" in line)
+    stack = next(number for number, line in enumerate(lines, 1) if "_top, %rsp" in line)
+    with Machine(image, gdb=True) as vm:
+        said = vm.gdb().batch(f"hbreak boot/entry.py:{jump}", "continue", "stepi", "info line *$pc")
+    assert f'Line {stack} of "boot/entry.py" starts at address' in said
+    assert "<boot_higher_half>" in said
 
 
 def test_structures_are_known_without_a_machine(image):

@@ -88,6 +88,22 @@ def test_power_cut_and_memory_dump(tmp_path):
         vm.cut_power()
 
 
+def test_device_is_plugged_into_a_running_machine(tmp_path):
+    with Machine(image(tmp_path, probe.prints("up\n")), machine="pc") as vm:
+        vm.expect("up")
+        vm.plug("virtio-rng-pci", "rng0")
+        devices = vm.qmp("query-pci")[0]["devices"]
+        assert "rng0" in {device["qdev_id"] for device in devices}
+
+
+def test_long_log_is_searched_without_delay(tmp_path):
+    line = probe.prints("x" * 60 + "\n")
+    flood = f"movl $3000, %ebp\n1:{line}decl %ebp\njnz 1b\n"
+    with Machine(image(tmp_path, flood, probe.prints("last\n"), probe.exits(0))) as vm:
+        vm.expect(re.compile(r"^last$", re.MULTILINE), timeout=SOON_S)
+        assert len(vm.console.text) == 3000 * 61 + 5
+
+
 def test_missing_image_is_reported():
     with pytest.raises(Exception, match="no such file"), Machine("/nonexistent.elf"):
         pass

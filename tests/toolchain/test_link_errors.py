@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What a user sees when a link fails: the number, the place in the source, the way out."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from tests.toolchain.link_objects import asm, module_ir
@@ -10,6 +13,7 @@ from toolchain.link.elf import ObjectFile
 from toolchain.link.errors import Collector, LinkError, Problem
 from toolchain.link.layout import PC64, USER
 from toolchain.link.linker import link
+from toolchain.link.stories import STORIES
 
 START = ".text\n.global _start\n_start: ret\n"
 
@@ -119,7 +123,14 @@ def test_problem_reads_like_the_compilers():
     assert str(problem) == (
         "error[K0901]: `x` is not defined\n  --> a.py:3\n   = note: first\n   = help: define it"
     )
-    assert problem.code in errors.CODES
+
+
+def test_every_code_that_is_reported_has_a_story_and_the_reverse():
+    folder = Path(errors.__file__).parent
+    sources = [file.read_text() for file in folder.glob("*.py") if file.name != "stories.py"]
+    reported = {code for source in sources for code in re.findall(r'"(K09\d\d)"', source)}
+    assert reported == set(STORIES)
+    assert all(title and story.strip() for title, story in STORIES.values())
 
 
 def test_many_problems_of_a_kind_are_counted_not_listed():

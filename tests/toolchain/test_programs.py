@@ -13,14 +13,6 @@ compiled = pytest.importorskip("tests.toolchain.compiled")
 PROGRAMS = {program.path.stem: program for program in corpus.programs()}
 ACCEPTED = [name for name, program in PROGRAMS.items() if not program.refused]
 REFUSED = [name for name, program in PROGRAMS.items() if program.refused]
-KNOWN = {   # programs that the compiler gets wrong, in compiled modes
-    "addresses": "copy() of a scalar does not lower",
-    "generic_function": "copy() of a scalar does not lower",
-    "pointers_scalar": "copy() of a scalar does not lower",
-    "throws_struct_result": "a @throws function cannot give a struct yet",
-    "slice_copy": "copy_from() and fill() do not lower yet",
-    "kprintf_text": "text is left-aligned whatever the format says",
-}
 MODES = {"oracle": True, "oracle-release": False, "dev": True, "release": False}
 
 
@@ -47,9 +39,7 @@ def machine(name, mode):
 
 
 def promises():
-    return [pytest.param(mode, name, promise, id=f"{mode}-{name}-{promise.line}",
-                         marks=[pytest.mark.xfail(reason=KNOWN[name])]
-                         if name in KNOWN and not mode.startswith("oracle") else [])
+    return [pytest.param(mode, name, promise, id=f"{mode}-{name}-{promise.line}")
             for mode in MODES for name in ACCEPTED for promise in PROGRAMS[name].promises
             if promise.holds_in(MODES[mode])]
 

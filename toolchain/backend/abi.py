@@ -111,9 +111,15 @@ def result_text(ty: Type, throws: bool) -> str:
     return f"{extension(ty)[1:]} {text}" if extension(ty) else text
 
 
-def params(tys: tuple[Type, ...], ret: Type) -> list[str]:
+def storage(ret: Type, throws: bool) -> str:
+    """The parameter through which an aggregate result is returned."""
+    attribute = "" if throws else f" sret([{ret.size} x i8])"     # LLVM: sret returns nothing
+    return f"ptr{attribute} align {ret.align}"
+
+
+def params(tys: tuple[Type, ...], ret: Type, throws: bool) -> list[str]:
     """The parameter types, that of an aggregate result's storage first."""
     texts = [f"{register(ty)}{extension(ty)}" for ty in tys]
     if ret.is_aggregate:
-        texts.insert(0, f"ptr sret([{ret.size} x i8]) align {ret.align}")
+        texts.insert(0, storage(ret, throws))
     return texts

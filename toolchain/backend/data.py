@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from toolchain.backend.abi import at, escape, int_of, memory
+from toolchain.backend.target import TARGETS
 from toolchain.frontend import tree, types
 from toolchain.frontend.types import Type
 from toolchain.lower import cfg
@@ -180,7 +181,7 @@ def _type_of(text: str) -> str:
     raise ValueError(text)
 
 
-def tables_ir(entries: list[tree.TableEntry], triple: str, layout: str,
+def tables_ir(entries: list[tree.TableEntry], target: str = "pc64",
               names: Iterable[str] = ()) -> str:
     """The module with every link-time table: kpy.table.NAME, sorted by key, and its .count.
 
@@ -192,7 +193,8 @@ def tables_ir(entries: list[tree.TableEntry], triple: str, layout: str,
     tables: dict[str, list[tree.TableEntry]] = {name: [] for name in names}
     for entry in entries:
         tables.setdefault(entry.table, []).append(entry)
-    out = [f'target datalayout = "{layout}"', f'target triple = "{triple}"']
+    machine = TARGETS[target]
+    out = [f'target datalayout = "{machine.layout}"', f'target triple = "{machine.triple}"']
     record = "{ i64, ptr, ptr, i64, i64, i64, i64, i64 }"
     for symbol in sorted({entry.symbol for entry in entries}):
         out.append(f"declare void {at(symbol)}()")

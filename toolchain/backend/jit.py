@@ -28,6 +28,7 @@ from toolchain.backend.target import TARGETS
 from toolchain.backend.worker import Job, Pool
 from toolchain.frontend import tree, types
 from toolchain.lower import cfg
+from toolchain.printing import show_text, show_value
 
 _CALL = """
 .text
@@ -133,30 +134,6 @@ class Raised(Exception):  # noqa: N818
         super().__init__(f"error {code}")
 
 
-def format_value(value: int, spec: int) -> str:
-    """A number as kpy.rt.print_value shows it."""
-    base, width, size = spec & 255, spec >> 8 & 255, (spec >> 24 & 255) or 8
-    value &= (1 << size * 8) - 1
-    if spec >> 18 & 1 and value >> (size * 8 - 1):
-        value -= 1 << size * 8
-    if spec >> 21 & 1:
-        text, sign = ("True" if value else "False"), ""
-    elif base == 1:
-        text, sign = chr(value), ""
-    else:
-        sign = "-" if value < 0 else "+" if spec >> 22 & 1 else ""
-        text = format(abs(value), {10: "d", 16: "x", 8: "o", 2: "b"}[base])
-        if spec >> 20 & 1:
-            text = text.upper()
-        if spec >> 17 & 1:
-            sign += {16: "0x", 8: "0o", 2: "0b"}.get(base, "")
-    if spec >> 19 & 1:
-        return (sign + text).ljust(width)
-    if spec >> 16 & 1:
-        return sign + text.rjust(width - len(sign), "0")
-    return (sign + text).rjust(width)
-
-
 class Program:
     """Loaded code.  `output` collects what it prints; `symbol` gives addresses."""
 
@@ -201,12 +178,11 @@ class Program:
         self.message.append(ctypes.string_at(text, length).decode(errors="replace"))
 
     def _print_value(self, sink: int, value: int, spec: int) -> None:
-        self.message.append(format_value(value, spec))
+        self.message.append(show_value(value, spec))
 
     def _print_slice(self, sink: int, text: int, length: int, spec: int) -> None:
-        shown = ctypes.string_at(text, length).decode(errors="replace") if length else ""
-        width = spec >> 8 & 255
-        self.message.append(shown.rjust(width) if spec >> 16 & 1 else shown.ljust(width))
+        shown = ctypes.string_at(text, length) if length else b""
+        self.message.append(show_text(shown, spec))
 
     def _print_end(self, sink: int) -> None:
         self.output.append("".join(self.message))

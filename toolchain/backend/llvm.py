@@ -19,7 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from toolchain.backend import abi, asm, ops
+from toolchain.backend import abi, asm, asmdebug, ops
 from toolchain.backend.abi import at, int_of, memory, register
 from toolchain.backend.data import Constants, pointer, tables_ir
 from toolchain.backend.dwarf import DebugInfo
@@ -27,7 +27,7 @@ from toolchain.backend.target import TARGETS, Target
 from toolchain.frontend import tree, types
 from toolchain.frontend.types import Type
 from toolchain.lower import cfg
-from toolchain.options import Options
+from toolchain.options import RELEASE, Options
 
 __all__ = ["emit_module", "tables_ir"]
 
@@ -85,6 +85,8 @@ class ModuleEmitter:
                 self._global(g, here=False)
         if module.edges:
             body += self._edges()
+        if module.sites:
+            body.append(self._sites())
         for function in module.functions:
             body += FunctionEmitter(self, function).run()
         body += self._aliases()
@@ -96,13 +98,24 @@ class ModuleEmitter:
                 f'source_filename = "{abi.escape(module.source.source.path.encode())}"',
                 f'target datalayout = "{self.target.layout}"',
                 f'target triple = "{self.target.triple}"']
-        head += [asm.module_asm(block.text) for block in module.source.asm]
+        alone = (self.debug.enabled and self.options.mode != RELEASE
+                 and len(module.source.asm) == 1
+                 and not (module.functions or module.source.globals))
+        head += [asm.module_asm(self._file_asm(block, alone)) for block in module.source.asm]
         head += self.comdats
         declarations = [text for name, text in self.declarations.items()
                         if name not in self.defined]
         groups = [f"attributes #{n} = {{ {text} }}" for text, n in self.attributes.items()]
         return "\n".join([*head, *self.constants.lines, *declarations, *body, *groups,
-                          *self.debug.finish()]) + "\n"
+                          *([] if alone else self.debug.finish())]) + "\n"
+
+    def _file_asm(self, block: tree.AsmBlock, alone: bool) -> str:
+        """File-level assembly; what is alone in its object brings its debug information."""
+        if not alone:
+            return block.text
+        return asmdebug.annotate(block.text, file=str(block.loc.source.path),
+                                 first_line=block.loc.line,
+                                 directory=self.options.directory)
 
     # ---- globals
 
@@ -137,6 +150,16 @@ class ModuleEmitter:
             f'@kpy.edge.sites = internal constant [{n} x ptr] [{", ".join(sites)}], '
             'section "kpy_edge_sites", align 8']
 
+    def _sites(self) -> str:
+        """The numbered places of schedule points and faults."""
+        name = self.module.source.name
+        rows = [f"{{ i64, ptr }} {{ i64 {number}, "
+                f"ptr {self.constants.site(place, cfg.Trap.PRINT, name)} }}"
+                for number, place in self.module.sites]
+        self.used.append("@kpy.sites")
+        return (f"@kpy.sites = internal constant [{len(rows)} x {{ i64, ptr }}] "
+                f"[{', '.join(rows)}], section \"kpy_sites\", align 8")
+
     # ---- functions
 
     def _declare_function(self, function: tree.Function) -> None:
@@ -149,7 +172,7 @@ class ModuleEmitter:
                      attrs: tree.Attrs | None = None) -> None:
         if symbol in self.declarations or symbol in self.defined:
             return
-        params = ", ".join(abi.params(signature.params, signature.result))
+        params = ", ".join(abi.params(signature.params, signature.result, signature.throws))
         result = abi.result_text(signature.result, signature.throws)
         flags = "nounwind"
         if signature.result is types.NEVER or (attrs is not None and attrs.noreturn):
@@ -345,7 +368,8 @@ class FunctionEmitter:
         if attrs.interrupt:
             params = self._interrupt_params()
         else:
-            texts = abi.params(tuple(p.ty for p in source.params), source.result)
+            texts = abi.params(tuple(p.ty for p in source.params), source.result,
+                               source.throws)
             names = [f"%p{i}" for i in range(len(source.params))]
             if source.result.is_aggregate:
                 names.insert(0, "%sret")
@@ -354,7 +378,7 @@ class FunctionEmitter:
         linkage = {"strong": "", "shared": "weak_odr ", "copy": "linkonce_odr "}[
             self.function.linkage]
         comdat = ""
-        if linkage:
+        if linkage and module.options.mode != RELEASE:      # a whole program has one copy
             module.comdats.append(f"{_comdat(symbol)} = comdat any")
             comdat = " comdat"
         section = f' section "{attrs.section}"' if attrs.section else ""
@@ -373,9 +397,7 @@ class FunctionEmitter:
 
     def _flags(self) -> str:
         attrs = self.source.attrs
-        flags = ["nounwind", "null_pointer_is_valid"]
-        if not self.module.target.red_zone:
-            flags.append("noredzone")
+        flags = ["nounwind", "null_pointer_is_valid", "noredzone"]   # so frame sizes are whole
         if attrs.naked:
             flags += ["naked", "noinline"]
         elif attrs.inline:
@@ -417,8 +439,7 @@ class FunctionEmitter:
         out = [f"define dso_local i32 {at('kpy.call.' + self.function.symbol)}"
                f"(ptr %args, ptr %result) {self.module.attribute_group('nounwind')} {{"]
         ret = source.result
-        args = [f"ptr sret([{ret.size} x i8]) align {ret.align} %result"] \
-            if ret.is_aggregate else []
+        args = [f"{abi.storage(ret, source.throws)} %result"] if ret.is_aggregate else []
         offset = 0
         for i, param in enumerate(source.params):
             out.append(f"  %a{i} = getelementptr i8, ptr %args, i64 {offset}")
@@ -533,6 +554,10 @@ def _check(e: FunctionEmitter, ins: cfg.Check) -> None:
                 e.put(f"{conditions[-1]} = icmp ugt i64 {a}, {b}")
         for condition in conditions:
             e.trap_if(condition, ins.trap, [(u64, lo), (u64, hi)])
+    elif ins.kind == "same":
+        bad = e.temp()
+        e.put(f"{bad} = icmp ne i64 {values[0]}, {values[1]}")
+        e.trap_if(bad, ins.trap, [(u64, values[0]), (u64, values[1])])
     elif ins.kind == "null":
         bad = e.temp()
         e.put(f"{bad} = icmp eq ptr {values[0]}, null")
@@ -575,7 +600,7 @@ def _call(e: FunctionEmitter, ins: cfg.Call) -> None:
     args = []
     if ins.into is not None:
         ret = signature.result
-        args.append(f"ptr sret([{ret.size} x i8]) align {ret.align} {e.flat(ins.into)[4:]}")
+        args.append(f"{abi.storage(ret, signature.throws)} {e.flat(ins.into)[4:]}")
     for arg, ty in zip(ins.args, signature.params, strict=True):
         value = e.op(arg)
         args.append(f"{register(ty)}{abi.extension(ty)} {value}")
@@ -700,6 +725,9 @@ def _switch(e: FunctionEmitter, ins: cfg.Switch) -> None:
 def _return(e: FunctionEmitter, ins: cfg.Return) -> None:
     source = e.source
     plain = abi.result(source.result, source.throws)
+    if source.attrs.naked:                # its assembly returns
+        e.put("unreachable")
+        return
     if not source.throws:
         e.put("ret void" if plain == "void" else f"ret {plain} {e.op(ins.value)}")
         return

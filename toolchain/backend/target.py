@@ -25,16 +25,15 @@ class Target:
     code_model: str
     percpu_segment: bool
     closed: bool
-    red_zone: bool
     layout: str = _LAYOUT
     cpu: str = "x86-64"
 
 
 TARGETS = {target.name: target for target in (
     Target("pc64", "x86_64-unknown-none-elf", _NO_SSE, "static", "kernel",
-           percpu_segment=True, closed=True, red_zone=False),
+           percpu_segment=True, closed=True),
     Target("user", "x86_64-unknown-none-elf", _NO_SSE, "static", "small",
-           percpu_segment=False, closed=True, red_zone=True),
+           percpu_segment=False, closed=True),
     Target("host", "x86_64-unknown-linux-gnu", "", "pic", "small",
-           percpu_segment=False, closed=False, red_zone=False),
+           percpu_segment=False, closed=False),
 )}

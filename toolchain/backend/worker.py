@@ -84,7 +84,7 @@ class Result:
     seconds: float = 0.0
 
 
-# ---- in the worker --------------------------------------------------------------------------
+# ---- in the worker ------------------------------------------------------------------------------
 
 def run_job(job: Job) -> Result:
     """Everything LLVM does for one job, in this process."""
@@ -186,7 +186,7 @@ def _receive(stream: BinaryIO) -> Any:
     return pickle.loads(stream.read(struct.unpack("<Q", head)[0]))
 
 
-# ---- in the compiler ------------------------------------------------------------------------
+# ---- in the compiler ----------------------------------------------------------------------------
 
 class _Worker:
     """One process and its log."""

@@ -216,7 +216,7 @@ class Program:
                     queue.append(caller)
         return found
 
-    # ---- checks ----------------------------------------------------------------------------
+    # ---- checks ---------------------------------------------------------------------------------
 
     def check_blocking(self) -> None:
         """Report every place that may block and must not."""

@@ -106,13 +106,13 @@ class ModuleDecl:
 class Program:
     """All modules read so far, found below `roots`.
 
-    `overlay` maps a module name to a path that is used instead (the binding of `kernel.machine`
-    to a platform).
+    `binding` maps a module's name to the module it means (`kernel.machine` to a platform).
     """
 
-    def __init__(self, roots: list[Path], sink: Sink, overlay: dict[str, Path] | None = None,
+    def __init__(self, roots: list[Path], sink: Sink, binding: dict[str, str] | None = None,
                  ) -> None:
-        self.roots, self.sink, self.overlay = roots, sink, overlay or {}
+        self.roots, self.sink, self.binding = roots, sink, binding or {}
+        self.pinned: dict[str, Path] = {}
         self.modules: dict[str, ModuleDecl | None] = {}
         self.state: dict[Any, Any] = {}      # what the checker shares between modules
 
@@ -128,7 +128,7 @@ class Program:
 
     def pin(self, name: str, path: Path) -> None:
         """From now on `name` is the file at `path`."""
-        self.overlay.setdefault(name, Path(path))
+        self.pinned.setdefault(name, Path(path))
 
     def add_file(self, path: Path) -> ModuleDecl | None:
         """The module at `path`."""
@@ -138,6 +138,7 @@ class Program:
 
     def load(self, name: str) -> ModuleDecl | None:
         """The module `name`, or None where there is none or it does not parse."""
+        name = self.binding.get(name, name)
         if name not in self.modules:
             self.modules[name] = None
             found = self.find(name)
@@ -147,8 +148,9 @@ class Program:
 
     def find(self, name: str) -> Path | None:
         """The file of module `name`."""
-        if name in self.overlay:
-            return self.overlay[name]
+        name = self.binding.get(name, name)
+        if name in self.pinned:
+            return self.pinned[name]
         parts = name.split(".")
         if parts[0] == VOCABULARY:
             base = ROOT / "toolchain" / "kpy"
@@ -179,7 +181,7 @@ class Program:
                 target = decl.target
                 if decl.attr is not None and self.find(f"{target}.{decl.attr}") is not None:
                     target = f"{target}.{decl.attr}"
-                yield target, decl
+                yield self.binding.get(target, target), decl
 
     def closure(self, start: list[ModuleDecl]) -> list[ModuleDecl]:
         """`start` and all they import, each after what it imports; reports cycles (M2)."""
@@ -346,6 +348,8 @@ class _Collector:
 
     def _plain(self, name: str, node: ast.Assign) -> None:
         value = node.value
+        if name == "__all__":           # for Python's tools: what a package re-exports
+            return
         if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and (
                 value.func.id in ("TypeVar", "ConstVar", "FieldVar")):
             self._declare(Parameter(name, self.module, node))
@@ -369,7 +373,7 @@ def _looks_like_type(node: ast.expr) -> bool:
 
 
 def _module_help(name: str, program: Program) -> str:
-    head = name.split(".")[0]
+    head = name.split(".", maxsplit=1)[0]
     if head in ("os", "sys", "time", "math", "random", "struct", "re", "dataclasses", "enum",
                 "collections", "itertools", "functools", "abc", "ctypes"):
         return (f"`{head}` is CPython's: a kernel has no interpreter to run it. "

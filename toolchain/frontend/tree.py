@@ -48,7 +48,7 @@ class Loc(NamedTuple):
     end_col: int
 
 
-# ---- declarations ---------------------------------------------------------------------------
+# ---- declarations -------------------------------------------------------------------------------
 
 @dataclass(slots=True, eq=False)
 class Var:
@@ -189,7 +189,7 @@ class Module:
     implements: dict[str, Function] = field(default_factory=dict)      # upcall symbol -> ours
 
 
-# ---- expressions: values ----------------------------------------------------------------------
+# ---- expressions: values ------------------------------------------------------------------------
 
 @dataclass(slots=True, eq=False)
 class Expr:
@@ -580,7 +580,7 @@ class Temp(Place):
     value: Expr
 
 
-# ---- statements ------------------------------------------------------------------------------------
+# ---- statements ---------------------------------------------------------------------------------
 
 @dataclass(slots=True, eq=False)
 class Stmt:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Images and the machines that run them: QEMU's command line, its exit status, disks.
 
-Public: qemu.Options, qemu.command, qemu.run, accel.choose.
+Public: qemu.Options, qemu.command, run.main, accel.choose, iso.make_iso.
 """

@@ -4,7 +4,8 @@
 How guest and host talk, beyond the console on COM1:
 
     exit      The guest writes a 32-bit status to port 0xf4 (isa-debug-exit).  QEMU then ends
-              with 2 * status + 1; we turn that back.  0: powered off.  70: panic.
+              with 2 * status + 1; we turn that back.  0: powered off.  70: panic.  It ends at
+              once: the guest first waits until COM1 has sent everything (LSR.TEMT).
     panic     A line that starts with `panic: `.  The lines after it are its backtrace.
     commands  (--exec)  The fw_cfg file opt/damselfly/exec holds shell commands.  The guest runs
               them without a prompt, prints STX (0x02) before their output, ETX (0x03), the last
@@ -66,7 +67,10 @@ class Drive:
 
 @dataclass(frozen=True)
 class Options:
-    """One machine.  `accel` is what QEMU is told: tcg or kvm, already chosen."""
+    """One machine.  `accel` is what QEMU is told: tcg or kvm, already chosen.
+
+    With `cdrom` the machine boots from that instead of having `image` put in its memory.
+    """
 
     image: Path
     cpus: int = 1
@@ -75,6 +79,8 @@ class Options:
     machine: str = "q35"
     cpu: str = "max"
     append: str = ""
+    cdrom: Path | None = None
+    firmware: Path | None = None
     root: Path | None = None
     disks: Sequence[Drive] = field(default_factory=tuple)
     icount: bool = False
@@ -97,7 +103,13 @@ def command(options: Options) -> list[str]:
     words += ["-smp", str(options.cpus), "-accel", _accel(options)]
     if options.icount:
         words += ["-icount", "shift=0,sleep=off"]
-    words += ["-no-reboot", "-serial", options.serial, "-kernel", str(options.image)]
+    words += ["-no-reboot", "-serial", options.serial]
+    if options.cdrom:
+        words += ["-cdrom", str(options.cdrom)]
+    else:
+        words += ["-kernel", str(options.image)]
+    if options.firmware:
+        words += ["-bios", str(options.firmware)]
     if options.exit_device:
         words += ["-device", f"isa-debug-exit,iobase={EXIT_PORT:#x},iosize=4"]
     if options.append:
@@ -124,8 +136,7 @@ def _require(options: Options) -> None:
     if shutil.which(QEMU) is None:
         raise RunError(f"{QEMU} is not installed; scripts/setup installs it")
     files = [options.image, *(drive.file for drive in options.disks)]
-    if options.root:
-        files.append(options.root)
+    files += [file for file in (options.root, options.cdrom, options.firmware) if file]
     for file in files:
         if not Path(file).is_file():
             raise RunError(f"{file}: no such file")

@@ -24,6 +24,7 @@ DEFAULT_IMAGE = ROOT / "build" / "kernel.elf"
 GDB_ADDRESS = "tcp:localhost:1234"
 STX, ETX = b"\x02", b"\x03"
 _PANIC_LINGER_S = 2.0
+_PANIC = re.compile(rb"^" + qemu.PANIC_PREFIX, re.MULTILINE)
 _ADDRESS = re.compile(r"\b(?:0x)?([0-9a-f]{16})\b")
 
 
@@ -49,9 +50,12 @@ class Console:
     status: int | None = None
     _output: bool = False
     _tail: bytes | None = None
+    _panic_at: int | None = None
+    _line_at: int = 0
 
     def feed(self, data: bytes) -> None:
         self.log += data
+        self._look_for_panic()
         data = data.replace(b"\r", b"")
         if self._tail is not None:
             self._end(data)
@@ -69,8 +73,13 @@ class Console:
     @property
     def panic(self) -> bytes | None:
         """From the panic's line to the end of the log, or None."""
-        found = re.search(rb"^" + qemu.PANIC_PREFIX, self.log, re.MULTILINE)
-        return bytes(self.log[found.start() :]) if found else None
+        return None if self._panic_at is None else bytes(self.log[self._panic_at :])
+
+    def _look_for_panic(self) -> None:
+        if self._panic_at is None:
+            found = _PANIC.search(self.log, self._line_at)
+            self._panic_at = found.start() if found else None
+            self._line_at = self.log.rfind(b"\n") + 1
 
     def _end(self, data: bytes) -> None:
         self._tail += data
@@ -94,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--disk", action="append", default=[], metavar="BUS:FILE[,serial=S]",
         help="attach a disk, BUS nvme, ahci or virtio; repeatable")  # fmt: skip
     add("--root", type=Path, metavar="FILE", help="root disk image")
+    add("--cdrom", type=Path, metavar="FILE", help="boot from this medium, not from --image")
     add("--append", default="", metavar="LINE", help="kernel command line")
     add("--machine", choices=("q35", "pc"), default="q35", help="QEMU machine")
     add("--cpu", default="max", metavar="MODEL", help="QEMU CPU model")
@@ -115,7 +125,8 @@ def _cpu_count(text: str) -> int:
 def _options(flags: argparse.Namespace, **more: object) -> qemu.Options:
     return qemu.Options(
         image=flags.image, cpus=flags.cpus, mem=flags.mem, accel=accel.choose(flags.accel),
-        machine=flags.machine, cpu=flags.cpu, append=flags.append, root=flags.root,
+        machine=flags.machine, cpu=flags.cpu, append=flags.append, cdrom=flags.cdrom,
+        root=flags.root,
         disks=tuple(qemu.Drive.parse(text) for text in flags.disk), icount=flags.icount,
         gdb=flags.gdb, paused=bool(flags.gdb), qmp=flags.qmp, **more,
     )  # fmt: skip

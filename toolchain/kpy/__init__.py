@@ -54,7 +54,7 @@ class Errno(Exception):  # noqa: N818
         self.code = code
 
 
-# ---- types -----------------------------------------------------------------------------------
+# ---- types --------------------------------------------------------------------------------------
 
 class _Integer(type):
     """The class of the integer types: u8(x) is x, once it is known to fit."""
@@ -121,7 +121,7 @@ relaxed, acquire, release, acq_rel, seq_cst = (
     "relaxed", "acquire", "release", "acq_rel", "seq_cst")
 
 
-# ---- decorators --------------------------------------------------------------------------------
+# ---- decorators ---------------------------------------------------------------------------------
 
 def _same(thing: Any) -> Any:
     return thing
@@ -141,7 +141,7 @@ bits = enum = flags = regs = extern = export = section = recursive = entry = _de
 hook = fault_site = syscall = driver = sysinit = table = implements = _decorator
 
 
-# ---- values: what has a meaning at compile time --------------------------------------------------
+# ---- values: what has a meaning at compile time -------------------------------------------------
 
 def trunc(to: _Integer, value: int) -> int:
     """The low bits of `value`, as `to` reads them."""

@@ -46,7 +46,7 @@ def check_image(
             _Check(ELFFile(file), data, layout, problems).run(tuple(exempt), functions)
     except OSError as error:
         raise LinkError(Problem("K0910", f"cannot read {path}: {error.strerror}")) from None
-    except (ELFError, dwarf.DwarfError) as error:
+    except ELFError as error:
         raise LinkError(Problem("K0905", f"{path} is damaged: {error}")) from None
     problems.raise_if_any()
 
@@ -136,9 +136,14 @@ class _Check:
         self._add("K0915", f"the entry {entry:#x} is not in executable memory")
 
     def _functions(self, exempt: tuple[str, ...]) -> None:
-        covered = set()
-        if self.elf.has_dwarf_info():
-            covered = dwarf.function_starts(self.elf.get_dwarf_info())
+        try:
+            known = self.elf.has_dwarf_info()
+            covered = dwarf.function_starts(self.elf.get_dwarf_info()) if known else set()
+        except Exception as error:
+            # What a reader makes of damaged DWARF cannot be foreseen; that it is damaged, can.
+            text = f"{type(error).__name__}: {error}"
+            self._add("K0905", f"the image's debug information is damaged ({text})")
+            return
         wanted = self.symbols["info"] & 15 == STT_FUNC
         code = {
             number

@@ -52,6 +52,12 @@ class LineTable:
     line: np.ndarray
     files: tuple[str, ...]
 
+    @staticmethod
+    def empty() -> "LineTable":
+        """The table of an image without line information."""
+        none = np.zeros(0, dtype=np.int32)
+        return LineTable(np.zeros(0, dtype=np.uint64), none, none, ())
+
     def lookup(self, address: int) -> tuple[str, int] | None:
         """(file, line) of the instruction at `address`, or None."""
         at = int(np.searchsorted(self.address, np.uint64(address), side="right")) - 1
@@ -72,8 +78,7 @@ def line_table(dwarf: DWARFInfo) -> LineTable:
                 if sequence[0][0]:
                     rows += [(at, _number(numbers, file), line) for at, file, line in sequence]
     if not rows:
-        empty = np.zeros(0, dtype=np.int32)
-        return LineTable(np.zeros(0, dtype=np.uint64), empty, empty, ())
+        return LineTable.empty()
     table = np.array(rows, dtype=np.uint64)
     table = table[np.lexsort((table[:, 2] != 0, table[:, 0]))]
     return LineTable(

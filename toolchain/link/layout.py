@@ -7,9 +7,13 @@ The kernel's map (pc64), from low to high physical memory:
             .text     R-X   code                                         virtual = physical
             .rodata   R--   constants, linker sets                         + KERNEL_BASE
             .data     RW-   variables, linker sets
+            .percpu   RW-   what each CPU has a copy of
             .bss      RW-   zero; not in the file
 
-A user program (user) has the same last four from 0x400000, virtual = physical.
+A user program (user) has .text, .rodata, .data and .bss from 0x400000, virtual = physical.
+
+.percpu is linked like other data, and reached as %gs:variable(%rip): a CPU's %gs base is the
+address of its copy less __percpu_start.  With base 0 a CPU uses the section itself as its copy.
 
 Segments follow one another in physical memory, each from a fresh page, and the file is laid out
 in the same order at the same distances, because a multiboot loader copies it in one piece.
@@ -113,7 +117,7 @@ def is_identifier(name: str) -> bool:
     return name.isascii() and name.isidentifier()
 
 
-def _code_and_data(bias: int) -> tuple[Segment, ...]:
+def _code_and_data(bias: int, *more: OutputSection) -> tuple[Segment, ...]:
     text = OutputSection(".text", ((".text", ".text.*"),))
     rodata = OutputSection(
         ".rodata", ((".rodata", ".rodata.*", ".data.rel.ro", ".data.rel.ro.*"),), sets=True
@@ -123,10 +127,11 @@ def _code_and_data(bias: int) -> tuple[Segment, ...]:
     return (
         Segment("text", "rx", (text,), bias),
         Segment("rodata", "r", (rodata,), bias),
-        Segment("data", "rw", (data, bss), bias),
+        Segment("data", "rw", (data, *more, bss), bias),
     )
 
 
+_PERCPU = OutputSection(".percpu", ((".percpu", ".percpu.*"),))
 _BOOT = Segment(
     "boot",
     "rx",
@@ -140,7 +145,7 @@ PC64 = Layout(
     name="pc64",
     start=KERNEL_PHYSICAL,
     limit=KERNEL_PHYSICAL + (1 << 30),
-    segments=(_BOOT, *_code_and_data(KERNEL_BASE)),
+    segments=(_BOOT, *_code_and_data(KERNEL_BASE, _PERCPU)),
     prefix="kernel",
     entry="boot_entry",
     multiboot=True,

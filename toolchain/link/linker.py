@@ -16,7 +16,7 @@ Tests  tests/toolchain/test_link_*.py
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from toolchain.link import image as image_file
-from toolchain.link import place, reloc, resolve
+from toolchain.link import place, reach, reloc, resolve
 from toolchain.link.elf import ObjectFile
 from toolchain.link.errors import Collector, LinkError, Problem
 from toolchain.link.layout import Layout
@@ -67,22 +67,26 @@ def link(
     layout: Layout,
     output: Path | str,
     entry: str | None = None,
+    keep: Collection[str] | None = None,
 ) -> LinkResult:
     """Link `objects` by `layout` into the file `output`, entered at symbol `entry`.
 
+    With `keep`, sections that neither the entry nor those names lead to are left out.
     Errors  LinkError, with every problem found in the first step that found one.
     """
     clock, problems = _Clock(), Collector()
     parsed = _read(objects, problems)
     clock.lap("read")
+    name = entry or layout.entry
     resolution = resolve.resolve(parsed, problems)
+    if keep is not None:
+        reach.drop_unreachable(parsed, resolution, {name, *keep})
     clock.lap("resolve")
     placement = place.place(parsed, resolution, layout, problems)
     clock.lap("place")
     values, symbols = reloc.symbol_values(parsed, resolution, placement)
     job = reloc.Job(parsed, resolution, placement, values, symbols, problems)
     reloc.undefined(job)
-    name = entry or layout.entry
     if name not in symbols:
         problems.add(_no_entry(name, layout))
     problems.raise_if_any()

@@ -16,7 +16,8 @@ A relocation of type T at place P, for symbol value S with addend A, writes S + 
 
 Invariants
   A1  Every field that a kept relocation names is written exactly once, in bounds (elf.O1).
-  A2  A value that does not fit is a problem, never a truncation.
+  A2  Debug information about what was left out of the image refers to address 0.
+  A3  A value that does not fit is a problem, never a truncation.
 Tests   tests/toolchain/test_link_reloc.py, tests/toolchain/test_link_against_ld.py
 Source  x86-64 psABI 1.0, table 4.9 "Relocation Types", section B.2 "Optimize GOTPCRELX"
 """
@@ -125,7 +126,8 @@ def undefined(job: Job) -> None:
         if not missing:
             continue
         for index, section in enumerate(obj.sections):
-            if not placement.output[number][index] or not len(section.relocs):
+            loaded = placement.output[number][index] and section.flags & SHF_ALLOC
+            if not loaded or not len(section.relocs):
                 continue
             for symbol in np.unique(section.relocs["symbol"]).tolist():
                 if symbol in missing:
@@ -190,13 +192,17 @@ def _gather(job: Job) -> _Batch | None:
     tables, value, address, offset, sources = [], [], [], [], []
     placement = job.placement
     for number, obj in enumerate(job.objects):
+        dead = _dead_symbols(job, number)
         for index, section in enumerate(obj.sections):
             at = int(placement.offset[number][index])
             if not len(section.relocs) or at < 0:
                 continue
             relocs = section.relocs
             tables.append(relocs)
-            value.append(job.values[number][relocs["symbol"]])
+            target = job.values[number][relocs["symbol"]] + relocs["addend"].view(np.uint64)
+            if dead is not None and not section.flags & SHF_ALLOC:
+                target[dead[relocs["symbol"]]] = 0
+            value.append(target)
             address.append(relocs["offset"] + placement.address[number][index])
             offset.append(relocs["offset"].astype(np.int64) + at)
             sources.append((number, index))
@@ -206,13 +212,28 @@ def _gather(job: Job) -> _Batch | None:
     rows = np.concatenate(tables).astype(RELA, copy=False)
     return _Batch(
         kind=rows["type"],
-        value=np.concatenate(value) + rows["addend"].view(np.uint64),
+        value=np.concatenate(value),
         address=np.concatenate(address),
         offset=np.concatenate(offset),
         origin=np.repeat(np.arange(len(tables)), lengths),
         row=np.arange(len(rows)) - np.repeat(np.cumsum([0, *lengths[:-1]]), lengths),
         sources=sources,
     )
+
+
+def _dead_symbols(job: Job, number: int) -> np.ndarray | None:
+    """Which symbols of an object are gone with their sections; None if none is.
+
+    Debug information keeps its references to them: they become 0, where no code is.
+    """
+    obj, kept = job.objects[number], job.resolution.kept[number]
+    if kept.all():
+        return None
+    shndx = obj.symbols["shndx"]
+    dead = ~kept[np.where(shndx < len(kept), shndx, 0)] & (shndx < len(kept))
+    known = [name in job.symbols for name in job.resolution.names[number]]
+    dead[obj.first_global :] &= ~np.array(known, dtype=bool)
+    return dead
 
 
 def _write(job: Job, batch: _Batch, rows: np.ndarray, kind: Kind, image: np.ndarray) -> None:

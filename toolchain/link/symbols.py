@@ -57,11 +57,17 @@ class SymbolTable:
         try:
             with Path(image).open("rb") as file:
                 elf = ELFFile(file)
-                return _table(elf, dwarf.line_table(elf.get_dwarf_info()))
+                return _table(elf, _lines(elf, image))
         except OSError as error:
             raise LinkError(Problem("K0910", f"cannot read {image}: {error.strerror}")) from None
         except ELFError as error:
             raise LinkError(Problem("K0905", f"{image} is damaged: {error}")) from None
+
+    @staticmethod
+    def empty() -> "SymbolTable":
+        """The table of an image that has no symbols."""
+        none = np.zeros(0, dtype=np.uint64)
+        return SymbolTable((), dwarf.LineTable.empty(), (), none)
 
     def lookup(self, address: int) -> Place | None:
         """The function that `address` is in, and its line; None outside all functions."""
@@ -89,6 +95,16 @@ class SymbolTable:
             text = f"{symbol.address:016x} {symbol.size:8} {symbol.kind:8} {symbol.name}{tail}"
             out.append(text)
         return "\n".join(out) + "\n"
+
+
+def _lines(elf: ELFFile, image: Path | str) -> dwarf.LineTable:
+    try:
+        known = elf.has_dwarf_info()
+        return dwarf.line_table(elf.get_dwarf_info()) if known else dwarf.LineTable.empty()
+    except Exception as error:
+        # What a reader makes of damaged DWARF cannot be foreseen; that it is damaged, can.
+        text = f"the debug information of {image} is damaged ({type(error).__name__}: {error})"
+        raise LinkError(Problem("K0905", text)) from None
 
 
 def _table(elf: ELFFile, lines: dwarf.LineTable) -> SymbolTable:

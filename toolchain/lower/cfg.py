@@ -18,7 +18,7 @@ What holds of it (verify.py tests it)
   C2  A register is assigned once, before each use on every path.  Values that meet go through a
       slot; a slot is a variable of the source (one Var, one slot) or a temporary.
   C3  Clean-up is ordinary blocks: no instruction has a hidden exit but a trap, which does not
-      return.  A call of a throwing function is followed by a branch on its code.
+      return.  The error code of a throwing call is always read.
   C4  An instruction that may trap has `trap`; one without it cannot.
   C5  Memory is touched by Load, Store, Copy, Zero, Atomic, Mmio*, Call, Intrinsic and Asm only.
       Their addresses are Mem operands: a base plus a constant, with the known alignment.
@@ -69,7 +69,7 @@ ADDRESS = Address("address")
 PERCPU_ADDRESS = Address("percpu address")    # relative to this CPU's segment base
 
 
-# ---- where an instruction comes from ---------------------------------------------------------
+# ---- where an instruction comes from ------------------------------------------------------------
 
 @dataclass(slots=True, eq=False)
 class Scope:
@@ -96,7 +96,7 @@ class At:
     scope: Scope
 
 
-# ---- operands -------------------------------------------------------------------------------
+# ---- operands -----------------------------------------------------------------------------------
 
 @dataclass(slots=True, eq=False)
 class Reg:
@@ -191,7 +191,7 @@ class Mem:
         return ("gs:" if self.percpu else "") + text
 
 
-# ---- instructions ---------------------------------------------------------------------------
+# ---- instructions -------------------------------------------------------------------------------
 
 @dataclass(slots=True, eq=False)
 class Ins:
@@ -309,8 +309,8 @@ class Convert(Ins):
 
 @dataclass(slots=True, eq=False)
 class Check(Ins):
-    """kind: index (i, n) traps unless i < n; slice (lo, hi, n) unless lo <= hi <= n; null (p)
-    unless p; unreachable () always."""
+    """kind: index (i, n) traps unless i < n; slice (lo, hi, n) unless lo <= hi <= n; same (m, n)
+    unless m == n; null (p) unless p; unreachable () always."""
 
     kind: str
     operands: list[Operand]
@@ -451,7 +451,7 @@ class Count(Ins):
     DEFS = ()
 
 
-# ---- terminators ----------------------------------------------------------------------------
+# ---- terminators --------------------------------------------------------------------------------
 
 @dataclass(slots=True, eq=False)
 class Jump(Ins):
@@ -540,12 +540,13 @@ class Function:
 @dataclass(slots=True, eq=False)
 class Module:
     """`externs` are functions used here and defined elsewhere; `edges` the places of the edge
-    counters."""
+    counters, `sites` those of numbered schedule points and fault sites."""
 
     source: tree.Module
     functions: list[Function]
     externs: list[tree.Function]
     edges: list[At] = field(default_factory=list)
+    sites: list[tuple[int, At]] = field(default_factory=list)
 
 
 def uses(ins: Ins) -> Iterator[Operand]:
@@ -570,7 +571,7 @@ def defs(ins: Ins) -> Iterator[Reg]:
             yield reg
 
 
-# ---- the graph as text ----------------------------------------------------------------------
+# ---- the graph as text --------------------------------------------------------------------------
 
 def dump(module: Module, name: str | None = None) -> str:
     """The graph as `kpyc dump --stage cfg` shows it; `name`: one function, by its symbol or

@@ -59,6 +59,13 @@ def _load(b: Builder, expr: tree.Load) -> cfg.Operand:
     return load(b, b.place(expr.place), expr.ty)
 
 
+@values(tree.VarPlace, tree.GlobalPlace, tree.Deref, tree.FieldPlace, tree.IndexPlace, tree.Temp,
+        tree.UnionPayload)
+def _place_value(b: Builder, expr: tree.Place) -> cfg.Operand:
+    """A place where its value is meant."""
+    return load(b, b.place(expr), expr.ty)
+
+
 @values(tree.AddrOf)
 def _addr_of(b: Builder, expr: tree.AddrOf) -> cfg.Operand:
     return address_of(b, b.place(expr.place), expr.ty)
@@ -322,11 +329,7 @@ def _slice_equal(b: Builder, expr: tree.SliceEqual) -> cfg.Operand:
     b.emit(cfg.Compare(b.at, same, "eq", left_len, right_len))
     b.branch(same, compare, after)
     b.start(compare)
-    size = left_len
-    if expr.left.ty.elem.size > 1:
-        size = b.reg(types.U64)
-        b.emit(cfg.Binary(b.at, size, "mul", left_len,
-                          cfg.Imm(types.U64, expr.left.ty.elem.size)))
+    size = _byte_size(b, left_len, expr.left.ty.elem)
     order, result = b.reg(types.I32), b.reg(types.BOOL)
     b.emit(cfg.Intrinsic(b.at, order, "memcmp", [left, right, size]))
     b.emit(cfg.Compare(b.at, result, "ne" if expr.negate else "eq", order,
@@ -401,6 +404,9 @@ def _mmio_write(b: Builder, expr: tree.MmioWrite) -> None:
 
 @values(tree.Intrinsic)
 def _intrinsic(b: Builder, expr: tree.Intrinsic) -> cfg.Operand | None:
+    if expr.op in ("slice_copy", "slice_fill"):
+        (_slice_copy if expr.op == "slice_copy" else _slice_fill)(b, expr)
+        return None
     args = [b.value(arg) for arg in expr.args]
     dest = None if is_void(expr.ty) else b.reg(expr.ty)
     b.emit(cfg.Intrinsic(b.at, dest, expr.op, args))
@@ -408,6 +414,44 @@ def _intrinsic(b: Builder, expr: tree.Intrinsic) -> cfg.Operand | None:
         b.unreachable()
         b.start(b.new_block("dead"))
     return dest
+
+
+def _slice_copy(b: Builder, expr: tree.Intrinsic) -> None:
+    """Equal lengths, or it traps; the two may overlap."""
+    to, to_len = slice_parts(b, expr.args[0])
+    source, length = slice_parts(b, expr.args[1])
+    b.emit(cfg.Check(b.at, "same", [length, to_len], cfg.Trap.SLICE))
+    size = _byte_size(b, length, expr.args[0].ty.elem)
+    b.emit(cfg.Intrinsic(b.at, None, "memmove", [to, source, size]))
+
+
+def _slice_fill(b: Builder, expr: tree.Intrinsic) -> None:
+    """A memset of bytes, else a loop."""
+    elem = expr.args[0].ty.elem
+    to, length = slice_parts(b, expr.args[0])
+    value = b.value(expr.args[1])
+    if elem is types.U8:
+        b.emit(cfg.Intrinsic(b.at, None, "memset", [to, value, length]))
+        return
+    counter = b.temp("i", types.U64)
+    b.store_slot(counter, cfg.Imm(types.U64, 0))
+    head, body, after = b.new_block("fill"), b.new_block("fill.body"), b.new_block("fill.end")
+    b.jump(head)
+    b.start(head)
+    i, more = b.load_slot(counter), b.reg(types.BOOL)
+    b.emit(cfg.Compare(b.at, more, "lt", i, length))
+    b.branch(more, body, after)
+    b.start(body)
+    b.store(at_index(b, cfg.Mem(to, 0, elem.align), i, elem.size), value)
+    b.store_slot(counter, binary(b, "add", i, cfg.Imm(types.U64, 1), types.U64, wrap=True))
+    b.jump(head)
+    b.start(after)
+
+
+def _byte_size(b: Builder, length: cfg.Operand, elem: types.Type) -> cfg.Operand:
+    if elem.size == 1:
+        return length
+    return binary(b, "mul", length, cfg.Imm(types.U64, elem.size), types.U64, wrap=True)
 
 
 @values(tree.AsmExpr)

@@ -16,21 +16,9 @@ from toolchain.lower import cfg
 from toolchain.lower.build import Builder, statements
 from toolchain.lower.expression import condition
 from toolchain.lower.place import slice_parts
+from toolchain.printing import default_spec
 
 SINKS = {"kprintf": 0, "klog": 1, "panic": 2}
-_SIGNED, _BOOL, _PREFIX = 1 << 18, 1 << 21, 1 << 17
-
-
-def default_spec(ty: types.Type) -> int:
-    """How a value of `ty` is shown where no format was asked for (see kpy.rt.print_value)."""
-    spec = ty.size << 24
-    if ty is types.BOOL:
-        return spec | 10 | _BOOL
-    base = ty.base if isinstance(ty, types.EnumType | types.BitsType) else ty
-    if isinstance(base, types.IntType):
-        hexadecimal = isinstance(ty, types.BitsType)
-        return spec | (16 | _PREFIX if hexadecimal else 10) | (_SIGNED if base.signed else 0)
-    return spec | 16 | _PREFIX
 
 
 @statements(tree.Print)

@@ -44,9 +44,13 @@ def verify_function(function: cfg.Function) -> None:
             for reg in cfg.defs(ins):
                 if reg.ty.is_aggregate:
                     raise InvalidError(f"{where}: {reg} holds an aggregate (C6)")
-        throwing = [ins for ins in block.code if isinstance(ins, cfg.Call) and ins.code]
-        if throwing and (len(throwing) > 1 or not isinstance(block.code[-1], cfg.Branch)):
-            raise InvalidError(f"{where}: a throwing call without a branch on its code (C3)")
+    read = {operand.number for block in function.blocks for ins in block.code
+            for operand in cfg.uses(ins) if isinstance(operand, cfg.Reg)}
+    for block in function.blocks:
+        for ins in block.code:
+            if isinstance(ins, cfg.Call) and ins.code is not None \
+                    and ins.code.number not in read:
+                raise InvalidError(f"{function.symbol}: the code of {ins.callee} is dropped (C3)")
     _verify_registers(function)
 
 

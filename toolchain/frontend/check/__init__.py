@@ -21,10 +21,18 @@ from typing import Any
 
 from toolchain.frontend import tree
 from toolchain.frontend import types as t
-from toolchain.frontend.check import builtins, classes, const, functions, loops, stmt, typeexpr
+from toolchain.frontend.check import (
+    builtins,
+    classes,
+    const,
+    functions,
+    stmt,
+    typeexpr,
+    vocabulary,
+)
 from toolchain.frontend.check.body import Body
 from toolchain.frontend.check.functions import Signature
-from toolchain.frontend.check.scope import Context, Scope
+from toolchain.frontend.check.scope import Context, Scope, nearest
 from toolchain.frontend.modules import (
     Alias,
     Class,
@@ -34,6 +42,7 @@ from toolchain.frontend.modules import (
     Import,
     ModuleDecl,
     Variable,
+    Vocabulary,
 )
 
 
@@ -50,7 +59,20 @@ def check_module(cx: Context, module: ModuleDecl) -> tree.Module:
     for call in module.asm:
         _file_asm(cx, scope, call, out)
     _bodies(cx, out, queue)
+    _unique_symbols(cx, out)
     return out
+
+
+def _unique_symbols(cx: Context, out: tree.Module) -> None:
+    """No two functions of the module have one name for the linker."""
+    seen: dict[str, tree.Function] = {}
+    for function in out.functions:
+        name = function.attrs.export or function.symbol
+        first = seen.setdefault(name, function)
+        if first is not function and not (function.attrs.extern or first.attrs.extern):
+            cx.sink.error("K0224", function.loc, f"symbol `{name}` is defined twice",
+                          notes=(("first here", first.loc),),
+                          help="give one of them another name with @export")
 
 
 def _declaration(cx: Context, scope: Scope, decl: Decl, out: tree.Module, queue: list[Signature],
@@ -58,6 +80,11 @@ def _declaration(cx: Context, scope: Scope, decl: Decl, out: tree.Module, queue:
     match decl:
         case Import():
             _check_import(cx, scope, decl)
+        case Vocabulary():
+            if decl.made not in vocabulary.NAMES:
+                cx.error("K0203", scope, decl.node, f"`kpy` has no name `{decl.made}`",
+                         help=nearest(decl.made, tuple(vocabulary.NAMES)) or
+                         "docs/kpy.md, section 1, lists the vocabulary")
         case Class():
             _class(cx, scope, decl, out, queue)
         case FunctionDecl():
@@ -202,4 +229,4 @@ def _falls_off(b: Body, made: Signature) -> None:
         f"`{function.name}` {what}", help=hint)
 
 
-__all__ = ["Context", "check_body", "check_module", "loops"]
+__all__ = ["Context", "check_body", "check_module"]

@@ -96,7 +96,7 @@ class Body:
         self.address_taken: set[tree.Var] = set()
         self._temps = 0
 
-    # ---- reporting --------------------------------------------------------------------------
+    # ---- reporting ------------------------------------------------------------------------------
 
     @property
     def scope(self) -> Scope:
@@ -114,7 +114,7 @@ class Body:
     def poison(self, node: ast.AST) -> tree.Expr:
         return tree.Const(t.POISON, self.loc(node), 0)
 
-    # ---- variables --------------------------------------------------------------------------
+    # ---- variables ------------------------------------------------------------------------------
 
     def declare(self, name: str, ty: t.Type, node: ast.AST, kind: str = "local") -> tree.Var:
         """A new local of this frame."""
@@ -144,7 +144,7 @@ class Body:
                 return tree.Convert(t.ptr(expr.ty.elem), expr.loc, "ptr", value)
         return value
 
-    # ---- flow ------------------------------------------------------------------------------
+    # ---- flow -----------------------------------------------------------------------------------
 
     @property
     def dead(self) -> bool:
@@ -202,7 +202,7 @@ class Body:
                          if not (type(f) is tuple and fields.intersection(
                              p for p in f[1:] if isinstance(p, str)))}
 
-    # ---- conversion ------------------------------------------------------------------------
+    # ---- conversion -----------------------------------------------------------------------------
 
     def coerce(self, expr: tree.Expr, want: t.Type, node: ast.AST, what: str = "") -> tree.Expr:
         """`expr` as a `want`, by the implicit conversions; or a report (B2)."""
@@ -285,9 +285,7 @@ def stored_names(node: ast.FunctionDef) -> frozenset[str]:
             names.add(part.id)
         elif isinstance(part, ast.Global):
             declared_global.update(part.names)
-        elif isinstance(part, ast.ExceptHandler) and part.name:
-            names.add(part.name)
-        elif isinstance(part, ast.MatchAs | ast.MatchStar) and part.name:
+        elif isinstance(part, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and part.name:
             names.add(part.name)
     return frozenset(names - declared_global)
 
@@ -307,11 +305,11 @@ def changes(bodies: tuple[list[ast.stmt], ...]) -> tuple[set[str], set[str], boo
                     names.add(part.id)
                 elif isinstance(part, ast.Attribute) and isinstance(part.ctx, ast.Store):
                     fields.add(part.attr)
-                elif isinstance(part, ast.Subscript) and isinstance(part.ctx, ast.Store):
-                    calls = True
-                elif isinstance(part, ast.Call) and not (
-                        isinstance(part.func, ast.Name) and part.func.id in _HARMLESS_CALLS):
-                    calls = True
+                elif isinstance(part, ast.Subscript):
+                    calls = calls or isinstance(part.ctx, ast.Store)
+                elif isinstance(part, ast.Call):
+                    calls = calls or not (isinstance(part.func, ast.Name)
+                                          and part.func.id in _HARMLESS_CALLS)
                 elif isinstance(part, ast.Yield | ast.With):
                     calls = True
     return names, fields, calls
@@ -323,6 +321,9 @@ def _convert(b: Body, expr: tree.Expr, have: t.Type, want: t.Type, node: ast.AST
     loc = expr.loc
     if have is t.LITERAL:
         return _literal(b, expr, want, node)
+    if have.is_aggregate and not isinstance(expr, tree.Place) and isinstance(
+            want, t.PtrType | t.SliceType):
+        expr = tree.Temp(have, loc, expr)          # a literal or a result: give it storage
     if isinstance(want, t.IntType) and isinstance(have, t.IntType) and t.lossless(have, want):
         return tree.Convert(want, loc, "widen", expr)
     if isinstance(want, t.PtrType):

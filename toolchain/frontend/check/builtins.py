@@ -48,7 +48,7 @@ def _counted(b: Body, node: ast.Call, least: int, most: int | None = None) -> bo
     return False
 
 
-# ---- sizes and types --------------------------------------------------------------------------
+# ---- sizes and types ----------------------------------------------------------------------------
 
 def _type_argument(b: Body, node: ast.Call) -> t.Type:
     arg = node.args[0]
@@ -123,7 +123,7 @@ def check_static_assert(cx: Any, scope: Any, node: ast.Call) -> None:
         cx.error("K0507", scope, node, f"static assertion failed: {why}")
 
 
-# ---- values ------------------------------------------------------------------------------------
+# ---- values -------------------------------------------------------------------------------------
 
 def _trunc(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
     if not _counted(b, node, 2):
@@ -502,7 +502,7 @@ def _memory(op: str) -> Any:
     return check
 
 
-# ---- slices and atomics -----------------------------------------------------------------------
+# ---- slices and atomics -------------------------------------------------------------------------
 
 def slice_method(b: Body, node: ast.Call, base: tree.Expr, name: str) -> tree.Expr:
     """`x.copy_from(y)` (equal lengths, or it traps) and `x.fill(v)`."""
@@ -580,7 +580,7 @@ def _compiler_fence(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
     return tree.Fence(t.VOID, b.loc(node), "compiler")
 
 
-# ---- machine --------------------------------------------------------------------------------------
+# ---- machine ------------------------------------------------------------------------------------
 
 def _asm(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
     """asm("in al, dx", out=("a", u8), ins={"d": port}, clobbers=("memory",))."""

@@ -86,7 +86,7 @@ def _static(b: Body, node: ast.Call, func: ast.expr) -> tree.Expr | None:
     return _finish(b, node, made, _arguments(b, node, made, []))
 
 
-# ---- functions ---------------------------------------------------------------------------------
+# ---- functions ----------------------------------------------------------------------------------
 
 def function(b: Body, node: ast.Call, decl: FunctionDecl, want: t.Type | None) -> tree.Expr:
     """A call of a module-level function."""
@@ -314,7 +314,7 @@ def indirect(b: Body, node: ast.Call, callee: tree.Expr, table: tuple[str, str] 
     return tree.CallIndirect(ty.result, loc, callee, ty, args, ty.throws, table)
 
 
-# ---- methods ---------------------------------------------------------------------------------
+# ---- methods ------------------------------------------------------------------------------------
 
 def _attribute_call(b: Body, node: ast.Call, func: ast.Attribute, want: t.Type | None,
                     ) -> tree.Expr:
@@ -407,7 +407,7 @@ def _modify(b: Body, node: ast.Call, register: Any) -> tree.Expr:
     return tree.MmioWrite(t.VOID, loc, register.base, register.register, register.index, new)
 
 
-# ---- constructors and conversions ------------------------------------------------------------
+# ---- constructors and conversions ---------------------------------------------------------------
 
 def _generic_class(b: Body, node: ast.Call, decl: Class, want: t.Type | None) -> tree.Expr:
     """`Ring(...)` of a generic class: the context or the arguments say which."""

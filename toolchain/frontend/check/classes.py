@@ -115,7 +115,7 @@ def decorators(cx: Context, scope: Scope, node: ast.ClassDef | ast.FunctionDef,
         meaning = cx.resolve(scope, head)
         name = meaning.made if isinstance(meaning, Vocabulary) else ""
         if name not in vocabulary.DECORATORS:
-            if name == "" and isinstance(head, ast.Name) and head.id in ("staticmethod", "property"):
+            if isinstance(head, ast.Name) and head.id in ("staticmethod", "property"):
                 name = head.id
             else:
                 text = ast.unparse(head)
@@ -231,7 +231,8 @@ def _fill(cx: Context, decl: Class, scope: Scope, ty: t.StructType) -> None:
                 seen[name] = item.lineno
                 field_ty = typeexpr.resolve(cx, scope, item.annotation)
                 if isinstance(field_ty, t.VoidType) and field_ty is not t.POISON:
-                    cx.error("K0301", scope, item.annotation, f"a field cannot be `{field_ty.name}`")
+                    cx.error("K0301", scope, item.annotation,
+                             f"a field cannot be `{field_ty.name}`")
                     field_ty = t.POISON
                 complete(cx, field_ty, scope, item.annotation)
                 letter = lock_letter(decl.module.source, item.lineno)

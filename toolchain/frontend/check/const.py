@@ -42,7 +42,7 @@ _SAFE = ("abs", "all", "any", "bool", "bytes", "bytearray", "dict", "divmod", "e
 _BUILTINS = {name: getattr(__import__("builtins"), name) for name in _SAFE}
 
 
-class Failed(Exception):
+class ConstError(Exception):
     """A constant could not be made; already reported if `message` is empty."""
 
     def __init__(self, message: str = "", help: str = "") -> None:
@@ -84,12 +84,12 @@ class _Proxy:
 
     def __getattr__(self, name: str) -> Any:
         if self._attr is None or name.startswith("_"):
-            raise Failed(f"no attribute `{name}` in a constant")
+            raise ConstError(f"no attribute `{name}` in a constant")
         return self._attr(name)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self._call is None:
-            raise Failed("this cannot be called in a constant")
+            raise ConstError("this cannot be called in a constant")
         return self._call(*args, **kwargs)
 
     def __getitem__(self, item: Any) -> Any:
@@ -152,7 +152,7 @@ def python_value(cx: Context, scope: Scope, node: ast.expr, extra: dict[str, Any
     try:
         code = compile(ast.Expression(node), scope.module.source.path, "eval", dont_inherit=True)
         return _limited(eval, code, _Names(cx, scope, extra or {}))
-    except Failed as failed:
+    except ConstError as failed:
         if str(failed):
             cx.error("K0502", scope, node, str(failed), help=failed.help)
     except NameError as error:
@@ -197,7 +197,7 @@ def _limited(run: Any, *args: Any) -> Any:
         nonlocal steps
         steps += 1
         if steps > STEP_LIMIT:
-            raise Failed(f"this constant runs for more than {STEP_LIMIT} lines",
+            raise ConstError(f"this constant runs for more than {STEP_LIMIT} lines",
                          "does its loop end?")
         return count
 
@@ -230,7 +230,7 @@ def _harmless(cx: Context, scope: Scope, node: ast.AST) -> bool:
     return True
 
 
-# ---- declarations as Python values -------------------------------------------------------------
+# ---- declarations as Python values --------------------------------------------------------------
 
 def constant(cx: Context, decl: Constant) -> tuple[t.Type, ConstValue] | None:
     """(type, value) of a Final; the type is LITERAL where it takes its context's."""
@@ -280,7 +280,7 @@ def converted(cx: Context, scope: Scope, node: ast.AST, value: Any, ty: t.Type,
     """(ty, constant data) of a Python value, or None after a report."""
     try:
         return ty, to_data(value, ty)
-    except Failed as failed:
+    except ConstError as failed:
         cx.error("K0505", scope, node, str(failed), help=failed.help)
         return None
 
@@ -301,10 +301,10 @@ def infer(value: Any) -> t.Type | None:
 
 
 def to_data(value: Any, ty: t.Type) -> ConstValue:
-    """`value` as constant data of type `ty`; raises Failed with what does not fit."""
+    """`value` as constant data of type `ty`; raises ConstError with what does not fit."""
     if ty is t.LITERAL or ty is t.BOOL:
         if ty is t.BOOL and not isinstance(value, bool):
-            raise Failed(f"{value!r} is not a bool")
+            raise ConstError(f"{value!r} is not a bool")
         return int(value)
     if isinstance(ty, t.IntType | t.NewtypeType | t.EndianType | t.BitsType | t.EnumType):
         return _integer_data(value, ty)
@@ -314,18 +314,18 @@ def to_data(value: Any, ty: t.Type) -> ConstValue:
         return _slice_data(value, ty)
     if isinstance(ty, t.StructType):
         if not isinstance(value, StructValue) or value.ty is not ty:
-            raise Failed(f"{_shown(value)} is not a `{ty.name}`", f"write `{ty.name}(...)`")
+            raise ConstError(f"{_shown(value)} is not a `{ty.name}`", f"write `{ty.name}(...)`")
         return {n: to_data(v, ty.fields[n].ty) for n, v in value.items()}
-    if isinstance(ty, t.UnionType):
-        if isinstance(value, StructValue) and value.ty in ty.variants:
-            return (ty.variants.index(value.ty), to_data(value, value.ty))
+    if isinstance(ty, t.UnionType) and isinstance(value, StructValue) and (
+            value.ty in ty.variants):
+        return (ty.variants.index(value.ty), to_data(value, value.ty))
     if isinstance(ty, t.TupleType) and isinstance(value, tuple) and len(value) == len(ty.items):
         return tuple(to_data(v, item) for v, item in zip(value, ty.items, strict=True))
     if isinstance(ty, t.AtomicType):
         return to_data(value, ty.elem)
     if isinstance(ty, t.FnType) and isinstance(value, Symbol):
         if not t.lossless(value.ty, ty):
-            raise Failed(f"`{value.symbol}` is a `{value.ty.name}`, not a `{ty.name}`")
+            raise ConstError(f"`{value.symbol}` is a `{value.ty.name}`, not a `{ty.name}`")
         return SymbolRef(value.symbol)
     if isinstance(ty, t.PtrType):
         if value is None and ty.nullable:
@@ -334,19 +334,19 @@ def to_data(value: Any, ty: t.Type) -> ConstValue:
             return SymbolRef(value.symbol)
     if isinstance(ty, t.MPtrType | t.UserPtrType | t.MmioType) and isinstance(value, int):
         return int(value)
-    raise Failed(f"{_shown(value)} is not a `{ty.name}`")
+    raise ConstError(f"{_shown(value)} is not a `{ty.name}`")
 
 
 def _integer_data(value: Any, ty: Any) -> int:
     base = ty if isinstance(ty, t.IntType) else ty.base
     if isinstance(value, bool) or not isinstance(value, int):
-        raise Failed(f"{_shown(value)} is not a `{ty.name}`")
+        raise ConstError(f"{_shown(value)} is not a `{ty.name}`")
     if isinstance(value, Typed) and value.ty is not ty and not isinstance(value.ty, t.IntType):
-        raise Failed(f"a `{value.ty.name}` is not a `{ty.name}`")
+        raise ConstError(f"a `{value.ty.name}` is not a `{ty.name}`")
     if isinstance(ty, t.EnumType) and not isinstance(value, Typed):
-        raise Failed(f"{value} is not a member of `{ty.name}`", f"write `{ty.name}.NAME`")
+        raise ConstError(f"{value} is not a member of `{ty.name}`", f"write `{ty.name}.NAME`")
     if not base.holds(value):
-        raise Failed(f"{value} does not fit `{ty.name}` ({base.minimum} to {base.maximum})")
+        raise ConstError(f"{value} does not fit `{ty.name}` ({base.minimum} to {base.maximum})")
     return int(value)
 
 
@@ -355,12 +355,12 @@ def _array_data(value: Any, ty: t.ArrayType) -> ConstValue:
         value = value.encode("utf-8")
     if isinstance(value, bytes | bytearray) and ty.elem is t.U8:
         if len(value) > ty.count:
-            raise Failed(f"{len(value)} bytes do not fit `{ty.name}`")
+            raise ConstError(f"{len(value)} bytes do not fit `{ty.name}`")
         return bytes(value).ljust(ty.count, b"\0")
     if not isinstance(value, list | tuple | range):
-        raise Failed(f"{_shown(value)} is not an `{ty.name}`")
+        raise ConstError(f"{_shown(value)} is not an `{ty.name}`")
     if len(value) != ty.count:
-        raise Failed(f"{len(value)} items are not an `{ty.name}`")
+        raise ConstError(f"{len(value)} items are not an `{ty.name}`")
     items = [to_data(v, ty.elem) for v in value]
     return bytes(items) if ty.elem is t.U8 else items
 
@@ -368,14 +368,14 @@ def _array_data(value: Any, ty: t.ArrayType) -> ConstValue:
 def _slice_data(value: Any, ty: t.SliceType) -> ConstValue:
     if isinstance(value, str):
         if ty is not t.STR:
-            raise Failed(f"text is a `Str`, not a `{ty.name}`", "bytes are written b\"...\"")
+            raise ConstError(f"text is a `Str`, not a `{ty.name}`", "bytes are written b\"...\"")
         return value.encode("utf-8")
     if isinstance(value, bytes | bytearray) and ty.elem is t.U8:
         return bytes(value)
     if isinstance(value, list | tuple):
         items = [to_data(v, ty.elem) for v in value]
         return bytes(items) if ty.elem is t.U8 else items
-    raise Failed(f"{_shown(value)} is not a `{ty.name}`")
+    raise ConstError(f"{_shown(value)} is not a `{ty.name}`")
 
 
 def _shown(value: Any) -> str:
@@ -390,22 +390,22 @@ def _shown(value: Any) -> str:
 def _python(cx: Context, scope: Scope, meaning: Any) -> Any:
     """A declaration as the Python value constants see."""
     if is_poisoned(meaning):
-        raise Failed
+        raise ConstError
     if isinstance(meaning, Constant):
         found = constant(cx, meaning)
         if found is None:
-            raise Failed
+            raise ConstError
         return from_data(*found)
     if isinstance(meaning, ModuleDecl):
         def member(name: str) -> Any:
             inner = cx.member(meaning, name)
             if inner is None:
-                raise Failed(f"`{meaning.name}` has no name `{name}`")
+                raise ConstError(f"`{meaning.name}` has no name `{name}`")
             return _python(cx, scope, inner)
         return _Proxy(attr=member)
     if isinstance(meaning, Class):
         if classes.generic_parameters(cx, meaning):
-            raise Failed(f"`{meaning.name}` is generic; name its instance with an alias")
+            raise ConstError(f"`{meaning.name}` is generic; name its instance with an alias")
         return type_proxy(cx, scope, classes.declared(cx, meaning))
     if isinstance(meaning, Alias):
         return type_proxy(cx, scope, typeexpr._alias(cx, meaning))
@@ -414,13 +414,13 @@ def _python(cx: Context, scope: Scope, meaning: Any) -> Any:
     if isinstance(meaning, Variable):
         made = functions.variable(cx, meaning)
         if made is None:
-            raise Failed
+            raise ConstError
         return Symbol(made.symbol, t.ptr(made.ty), global_=made)
     if isinstance(meaning, Vocabulary):
         return _vocabulary(cx, scope, meaning.made)
     if isinstance(meaning, Parameter):
-        raise Failed(f"type variable `{meaning.name}` has no meaning here")
-    raise Failed("this cannot be used in a constant")
+        raise ConstError(f"type variable `{meaning.name}` has no meaning here")
+    raise ConstError("this cannot be used in a constant")
 
 
 def from_data(ty: t.Type, data: ConstValue) -> Any:
@@ -452,12 +452,12 @@ def _function(cx: Context, decl: FunctionDecl) -> Any:
     if "comptime" not in names:
         made = functions.declared(cx, decl)
         if made is None:
-            raise Failed
+            raise ConstError
         return Symbol(made.symbol, functions.type_of(made), function=made)
     key = (decl.module.name, decl.name)
     if key not in cx.comptime:
         if not all(_harmless(cx, scope, s) for s in decl.node.body):
-            raise Failed
+            raise ConstError
         bare = ast.FunctionDef(decl.name, _bare_arguments(decl.node.args), decl.node.body, [], None)
         ast.copy_location(bare, decl.node)
         ast.fix_missing_locations(bare)
@@ -476,11 +476,11 @@ def _bare_arguments(args: ast.arguments) -> ast.arguments:
 def type_proxy(cx: Context, scope: Scope, ty: t.Type) -> Any:
     """A type as constants see it: called to make a value, dotted for a member."""
     if ty is t.POISON:
-        raise Failed
+        raise ConstError
     if isinstance(ty, t.EnumType):
         def member(name: str) -> Any:
             if name not in ty.members:
-                raise Failed(f"`{ty.name}` has no member `{name}`")
+                raise ConstError(f"`{ty.name}` has no member `{name}`")
             return Typed(ty.members[name], ty)
         return _TypeProxy(ty, attr=member, call=lambda v=0: Typed(int(v), ty))
     if isinstance(ty, t.StructType):
@@ -488,7 +488,7 @@ def type_proxy(cx: Context, scope: Scope, ty: t.Type) -> Any:
             classes.complete(cx, ty, scope, scope.module.tree)
             for name in fields:
                 if name not in ty.fields:
-                    raise Failed(f"`{ty.name}` has no field `{name}`")
+                    raise ConstError(f"`{ty.name}` has no field `{name}`")
             made = StructValue(fields)
             made.ty = ty
             return made
@@ -499,9 +499,9 @@ def type_proxy(cx: Context, scope: Scope, ty: t.Type) -> Any:
             for name, part in fields.items():
                 field = ty.fields.get(name)
                 if field is None:
-                    raise Failed(f"`{ty.name}` has no field `{name}`")
+                    raise ConstError(f"`{ty.name}` has no field `{name}`")
                 if not 0 <= int(part) < 1 << field.width:
-                    raise Failed(f"{int(part)} does not fit field `{name}` of {field.width} bits")
+                    raise ConstError(f"{int(part)} does not fit field `{name}` of {field.width} bits")
                 value |= int(part) << field.bit
             return Typed(value, ty)
         return _TypeProxy(ty, call=pack)
@@ -536,18 +536,18 @@ def _vocabulary(cx: Context, scope: Scope, name: str) -> Any:
         "static_assert": None,
     }.get(name)
     if made is None:
-        raise Failed(f"`{name}` cannot be used in a constant")
+        raise ConstError(f"`{name}` cannot be used in a constant")
     return made
 
 
 def _layout(cx: Context, scope: Scope, proxy: Any) -> t.Type:
     if not isinstance(proxy, _TypeProxy):
-        raise Failed("this is not a type")
+        raise ConstError("this is not a type")
     classes.complete(cx, proxy.ty, scope, scope.module.tree)
     return proxy.ty
 
 
 def _offset(ty: t.Type, name: str) -> int:
     if not isinstance(ty, t.StructType) or name not in ty.fields:
-        raise Failed(f"`{ty.name}` has no field `{name}`")
+        raise ConstError(f"`{ty.name}` has no field `{name}`")
     return ty.fields[name].offset

@@ -106,7 +106,11 @@ def _constant(b: Body, node: ast.Constant, want: t.Type | None) -> tree.Expr:
         return b.error("K0312", node, "`None` needs a pointer type here",
                        help="only `Ptr[T] | None` has a null")
     if isinstance(item, str):
-        return tree.ConstData(t.STR, loc, item.encode("utf-8"))
+        try:
+            return tree.ConstData(t.STR, loc, item.encode("utf-8"))
+        except UnicodeEncodeError:
+            return b.error("K0112", node, "this text has half of a surrogate pair: it is not "
+                           "UTF-8", help="write the character itself, or bytes: b\"...\"")
     if isinstance(item, bytes):
         if isinstance(want, t.ArrayType) and want.elem is t.U8:
             return _array_bytes(b, node, item, want)
@@ -161,7 +165,7 @@ def _joined(b: Body, node: ast.JoinedStr, want: t.Type | None) -> tree.Expr:
                         "built in memory")
 
 
-# ---- names and attributes -------------------------------------------------------------------------
+# ---- names and attributes -----------------------------------------------------------------------
 
 def _name(b: Body, node: ast.Name, want: t.Type | None) -> tree.Expr:
     found = b.frame.names.get(node.id)
@@ -387,7 +391,7 @@ def _null_notes(b: Body, base: tree.Expr) -> tuple[tuple[str, Any], ...]:
     return ()
 
 
-# ---- subscripts ----------------------------------------------------------------------------------
+# ---- subscripts ---------------------------------------------------------------------------------
 
 def _subscript(b: Body, node: ast.Subscript, want: t.Type | None) -> tree.Expr:
     base = access(b, node.value)
@@ -410,7 +414,7 @@ def _subscript(b: Body, node: ast.Subscript, want: t.Type | None) -> tree.Expr:
     if isinstance(ty, t.TupleType):
         return _tuple_item(b, node, base)
     if isinstance(ty, t.MPtrType):
-        index = b.coerce(_index(b, node.slice, t.I64), t.I64, node.slice, "an index")
+        index = step_of(b, _index(b, node.slice, t.I64), node.slice)
         return tree.IndexPlace(ty.elem, loc, b.load(base), index, True)
     if not isinstance(ty, t.ArrayType | t.SliceType):
         return b.error("K0324", node, f"`{ty.name}` cannot be indexed")
@@ -487,7 +491,7 @@ def _bound(b: Body, node: ast.expr | None, whole: tree.Expr) -> tree.Expr | None
     return b.coerce(bound, t.U64, node, "a bound")
 
 
-# ---- operators ------------------------------------------------------------------------------------
+# ---- operators ----------------------------------------------------------------------------------
 
 _OPS = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.FloorDiv: "floordiv", ast.Mod: "mod",
         ast.BitAnd: "and", ast.BitOr: "or", ast.BitXor: "xor", ast.LShift: "shl",
@@ -608,13 +612,19 @@ def _address_arithmetic(b: Body, node: ast.AST, op: str, left: tree.Expr, right:
             bytes_apart = tree.Binary(t.I64, loc, "sub", x, y, True)
             return tree.Binary(t.I64, loc, "floordiv", bytes_apart,
                                tree.Const(t.I64, loc, max(ty.elem.size, 1)), True)
-        step = b.coerce(right, t.I64, right_node, "a pointer's step") if (
-            right.ty is not t.U64) else tree.Convert(t.I64, right.loc, "trunc", right)
+        step = step_of(b, right, right_node)
         if op == "sub":
             step = tree.Unary(t.I64, loc, "neg", step, True)
         place = tree.IndexPlace(ty.elem, loc, left, step, True)
         return tree.AddrOf(ty, loc, place)
     return None
+
+
+def step_of(b: Body, made: tree.Expr, node: ast.AST) -> tree.Expr:
+    """How far an MPtr moves: i64; a u64 is taken as it is, modulo 2**64 like the address."""
+    if made.ty is t.U64:
+        return tree.Convert(t.I64, made.loc, "trunc", made)
+    return b.coerce(made, t.I64, node, "a pointer's step")
 
 
 def common(b: Body, left: tree.Expr, right: tree.Expr) -> t.Type | None:
@@ -623,11 +633,9 @@ def common(b: Body, left: tree.Expr, right: tree.Expr) -> t.Type | None:
     if x is y:
         return x
     if x is t.LITERAL:
-        return y if isinstance(y, t.IntType) or (
-            isinstance(y, t.NewtypeType | t.EndianType)) else None
+        return y if isinstance(y, t.IntType | t.NewtypeType | t.EndianType) else None
     if y is t.LITERAL:
-        return x if isinstance(x, t.IntType) or (
-            isinstance(x, t.NewtypeType | t.EndianType)) else None
+        return x if isinstance(x, t.IntType | t.NewtypeType | t.EndianType) else None
     if isinstance(x, t.IntType) and isinstance(y, t.IntType):
         return y if t.lossless(x, y) else x if t.lossless(y, x) else None
     if isinstance(x, t.PtrType) and isinstance(y, t.PtrType):
@@ -762,7 +770,7 @@ def _comparison(b: Body, node: ast.Compare) -> tuple[tree.Expr, set[Any], set[An
     if isinstance(right_node, ast.Constant) and right_node.value is None:
         return b.error("K0329", node, "compare with None by `is`",
                        help=f"write `{ast.unparse(node.left)} is None`"), set(), set()
-    if left.ty is not t.LITERAL:
+    if left.ty is not t.LITERAL and left.ty.is_scalar:
         right_want = left.ty
     right = value(b, right_node, right_want)
     return compare(b, node, _COMPARES[type(op)], left, right, node.left, right_node), set(), set()

@@ -165,7 +165,7 @@ def _bind_item(b: Body, target: ast.expr, item: tree.Expr) -> None:
     stmt.bind(b, target, item)
 
 
-# ---- what can be looped over ------------------------------------------------------------------
+# ---- what can be looped over --------------------------------------------------------------------
 
 def _source(b: Body, node: ast.expr, want: t.Type | None) -> Source | None:
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and (
@@ -376,7 +376,7 @@ def _sequence(b: Body, node: ast.expr, backwards: bool) -> Source | None:
     return Source(cond, item, [step])
 
 
-# ---- generators -----------------------------------------------------------------------------------
+# ---- generators ---------------------------------------------------------------------------------
 
 def _generator(b: Body, node: ast.expr,
                ) -> tuple[Signature | None, list[tree.Expr], ast.expr] | None:

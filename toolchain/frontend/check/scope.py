@@ -158,7 +158,7 @@ _ELSEWHERE = {
 
 
 def _known_elsewhere(name: str) -> str:
-    import toolchain.frontend.check.vocabulary as vocabulary     # noqa: PLC0415  cycle
+    from toolchain.frontend.check import vocabulary  # noqa: PLC0415  cycle
     if name in vocabulary.NAMES:
         return f"write `from kpy import {name}`"
     return _ELSEWHERE.get(name, "")

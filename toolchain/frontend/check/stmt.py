@@ -68,7 +68,7 @@ def statement(b: Body, node: ast.stmt) -> None:
     handler(b, node)
 
 
-# ---- assignment ------------------------------------------------------------------------------------
+# ---- assignment ---------------------------------------------------------------------------------
 
 def _assign(b: Body, node: ast.Assign) -> None:
     if len(node.targets) > 1:
@@ -169,10 +169,7 @@ def _annotated(b: Body, node: ast.AnnAssign) -> None:
         ty = t.POISON
     if ty is not t.POISON and not require_layout(b, ty, node):
         ty = t.POISON
-    if isinstance(previous, tree.Var):
-        var = previous
-    else:
-        var = None
+    var = previous if isinstance(previous, tree.Var) else None
     made = _initial(b, node, ty)
     if var is None:
         var = b.declare(name, ty, node.target)
@@ -390,7 +387,7 @@ def _global(b: Body, node: ast.Global) -> None:
         b.frame.globals.add(name)
 
 
-# ---- expressions as statements --------------------------------------------------------------------
+# ---- expressions as statements ------------------------------------------------------------------
 
 def _expression(b: Body, node: ast.Expr) -> None:
     inner, loc = node.value, b.loc(node)
@@ -422,7 +419,7 @@ def _expression(b: Body, node: ast.Expr) -> None:
         b.flow = None
 
 
-# ---- branches ------------------------------------------------------------------------------------
+# ---- branches -----------------------------------------------------------------------------------
 
 def _if(b: Body, node: ast.If) -> None:
     cond, yes, no = expr.condition(b, node.test)
@@ -486,7 +483,7 @@ def _no_dangling(b: Body, made: tree.Expr, node: ast.AST) -> None:
                 help="let the caller pass the storage in")
 
 
-# ---- errors and clean-up ----------------------------------------------------------------------------
+# ---- errors and clean-up ------------------------------------------------------------------------
 
 def _raise(b: Body, node: ast.Raise) -> None:
     loc = b.loc(node)

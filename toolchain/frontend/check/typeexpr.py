@@ -376,9 +376,7 @@ def _form_help(form: str) -> str:
         "Bit": "`Bit[3]` and `Bits[7, 4]` are fields of a @bits class",
         "Bits": "`Bit[3]` and `Bits[7, 4]` are fields of a @bits class",
         "Iterator": "`Iterator[T]` is the result of an @inline generator",
-        "RO": "registers are fields of a @regs class", "RW": "registers are fields of a @regs class",
-        "WO": "registers are fields of a @regs class",
-        "RW1C": "registers are fields of a @regs class",
+        **dict.fromkeys(("RO", "RW", "WO", "RW1C"), "registers are fields of a @regs class"),
     }.get(form, "see docs/kpy.md, section 1")
 
 

@@ -18,7 +18,7 @@ PLAIN_TYPES: dict[str, t.Type] = {
 TYPE_FORMS = frozenset({
     "Ptr", "MPtr", "UserPtr", "Mmio", "Slice", "Array", "Atomic", "PerCpu", "Fn", "ThrowsFn",
     "NoBlock", "Final", "Union", "Iterator", "Type", "TypeAlias", "Generic", "Bit", "Bits",
-    "RO", "RW", "WO", "RW1C", "Link",
+    "RO", "RW", "WO", "RW1C",
 })
 DECORATORS = frozenset({
     "struct", "bits", "enum", "flags", "regs", "inline", "noinline", "naked", "interrupt",

@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the kernel asks of a machine.  `contract.py` is the list; the build binds this name.
+
+`from kernel import machine` means kernel/platform/pc64 in the bootable image.
+"""

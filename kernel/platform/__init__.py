@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Machines: each folder implements the contract of kernel/machine."""

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Which files make the kernel, and what the name `kernel.machine` is bound to.
+
+Tests     tests/rules/test_machine.py
+"""
+from __future__ import annotations
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PLATFORM = "pc64"
+
+
+def files() -> list[Path]:
+    """The modules a kernel starts from; the rest is what they import."""
+    platform = ROOT / "kernel" / "platform" / PLATFORM
+    return [ROOT / "kernel" / "main.py", ROOT / "boot" / "entry.py",
+            ROOT / "kernel" / "lib" / "fmt.py", ROOT / "kernel" / "lib" / "memory.py",
+            *sorted(platform.glob("*.py"))]
+
+
+def binding() -> dict[str, str]:
+    """The names whose module depends on the machine."""
+    return {"kernel.machine": f"kernel.platform.{PLATFORM}"}
