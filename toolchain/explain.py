@@ -5,9 +5,10 @@ Tests     tests/toolchain/test_explain.py
 """
 from __future__ import annotations
 
+from toolchain.host import stories as host_stories
 from toolchain.link import stories as link_stories
 
-STORIES: dict[str, tuple[str, str]] = {**link_stories.STORIES}
+STORIES: dict[str, tuple[str, str]] = {**link_stories.STORIES, **host_stories.STORIES}
 
 
 def story(code: str) -> str | None:
