@@ -5,7 +5,9 @@ Tests     tests/toolchain/test_explain.py
 """
 from __future__ import annotations
 
-STORIES: dict[str, tuple[str, str]] = {}
+from toolchain.link import stories as link_stories
+
+STORIES: dict[str, tuple[str, str]] = {**link_stories.STORIES}
 
 
 def story(code: str) -> str | None:

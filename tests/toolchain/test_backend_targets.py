@@ -11,7 +11,6 @@ from elftools.elf.elffile import ELFFile
 from tests.toolchain import build as k
 from tests.toolchain.run import build, compile_trees, pool
 from toolchain.backend.llvm import tables_ir
-from toolchain.backend.target import TARGETS
 from toolchain.backend.worker import Job
 from toolchain.frontend import tree, types
 from toolchain.frontend.types import U8, U16, U32, U64, VOID
@@ -158,8 +157,7 @@ def test_tables():
                                  types.fn((), U64)), types.fn((), U64), [], False))])
     objects = [r.object for r in compile_trees([k.module(*fns, key, count, run)], Options(
         host_wrappers=True))]
-    host = TARGETS["host"]
-    text = tables_ir(entries, host.triple, host.layout, ["empty"])
+    text = tables_ir(entries, "host", ["empty"])
     tables = pool().compile([Job("tables", [text], "host", 0)])[0]
     assert tables.failure is None, tables.failure
     from toolchain.backend.jit import load  # noqa: PLC0415

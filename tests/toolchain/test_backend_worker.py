@@ -99,7 +99,7 @@ def test_bad_constraint(pool):
 
 
 def test_dead_and_hanging_workers_are_replaced(monkeypatch):
-    with Pool(1, timeout=0.5) as one:
+    with Pool(1, timeout=60) as one:
         assert one.compile([Job("a", [ir("f")], "pc64", 1)])[0].failure is None
         first = one.idle[0]
         os.kill(first.process.pid, 9)
@@ -108,8 +108,10 @@ def test_dead_and_hanging_workers_are_replaced(monkeypatch):
         assert lost.failure.kind == "crash"
         assert one.compile([Job("c", [ir("f")], "pc64", 1)])[0].failure is None
         os.kill(one.idle[0].process.pid, 19)                   # SIGSTOP: it hangs
+        one.timeout = 0.5
         slow = one.compile([Job("d", [ir("f")], "pc64", 1)])[0]
         assert slow.failure.kind == "timeout"
+        one.timeout = 60
         assert one.compile([Job("e", [ir("f")], "pc64", 1)])[0].failure is None
 
 

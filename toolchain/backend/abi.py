@@ -10,6 +10,7 @@ A type has two spellings: in a register (bool is i1, u3 is i3) and in memory (bo
 Scalars travel as they are, slices and tuples as first-class values (their parts in registers),
 aggregate results through storage of the caller's.  For C: scalars and slices agree with the
 System V ABI; a throwing function's { T, i32 } does where T has 8 bytes.
+Tests     tests/toolchain/test_backend_targets.py
 """
 from __future__ import annotations
 

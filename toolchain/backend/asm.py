@@ -7,6 +7,7 @@
 LLVM ends the process on text it cannot assemble.  So when a worker dies, the driver assembles
 each distinct template by itself (`probes`), each in a process that may die, and the ones that do
 are the ones to report.
+Tests     tests/toolchain/test_backend_worker.py
 """
 from __future__ import annotations
 

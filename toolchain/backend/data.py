@@ -6,6 +6,7 @@
 
 Every aggregate is written as a packed LLVM struct with explicit padding, so our layout is used
 and never LLVM's.
+Tests     tests/toolchain/test_lower_values.py, tests/toolchain/test_backend_targets.py
 """
 from __future__ import annotations
 
@@ -39,11 +40,15 @@ class Constants:
         self.lines: list[str] = []
         self.strings: dict[bytes, str] = {}
         self.sites: dict[tuple[Any, ...], str] = {}
-        self.names: dict[tuple[int, str], str] = {}
+        self.bodies: dict[str, str] = {}
 
     def _new(self, body: str, align: int) -> str:
-        name = f"@.d{len(self.lines)}"
-        self.lines.append(f"{name} = private unnamed_addr constant {body}, align {align}")
+        """The name of the constant with this body; equal ones are shared."""
+        text = f"private unnamed_addr constant {body}, align {align}"
+        name = self.bodies.get(text)
+        if name is None:
+            name = self.bodies[text] = f"@.d{len(self.lines)}"
+            self.lines.append(f"{name} = {text}")
         return name
 
     def string(self, data: bytes) -> str:

@@ -10,6 +10,7 @@ What holds of it
   D2  Every function has a subprogram, named as in its module (`Thread.wake`, `push[u32]`); every
       instruction a line of it, a lexical block of it, or a block file (inlined generators).
   D3  A composite type's node is numbered before its members, so types may refer to themselves.
+Tests     tests/toolchain/test_dwarf.py
 """
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ class DebugInfo:
         self.nodes: list[str] = []
         self.shared: dict[str, str] = {}
         self.files: dict[int, str] = {}
-        self.type_nodes: dict[tuple[type, int], str] = {}
+        self.type_nodes: dict[Type, str] = {}
         self.keep: list[object] = []
         self.globals: list[str] = []
         self.file_node = self.unit = self.expression = ""
@@ -116,20 +117,19 @@ class DebugInfo:
 
     def type(self, ty: Type) -> str:
         """The node of a type; `null` for no value."""
-        key = (type(ty), id(ty))
-        name = self.type_nodes.get(key)
+        name = self.type_nodes.get(ty)
         if name is None:
             if isinstance(ty, types.VoidType):
                 name = "null"
             elif isinstance(ty, types.NominalType):
-                name = self._nominal(ty, key)
+                name = self._nominal(ty)
             elif isinstance(ty, types.PtrType | types.MPtrType):
                 name = self.reserve()
-                self.type_nodes[key] = name
+                self.type_nodes[ty] = name
                 self.nodes[int(name[1:])] = self._pointer(self.type(ty.elem))
             else:
                 name = self._simple(ty)
-            self.type_nodes[key] = name
+            self.type_nodes[ty] = name
         return name
 
     @staticmethod
@@ -177,9 +177,9 @@ class DebugInfo:
                 (f"item{i}", item, ty.offsets[i], 0, 0) for i, item in enumerate(ty.items)])
         return self.node(self._pointer("null"))
 
-    def _nominal(self, ty: types.NominalType, key: tuple[type, int]) -> str:
+    def _nominal(self, ty: types.NominalType) -> str:
         name = self.reserve()
-        self.type_nodes[key] = name
+        self.type_nodes[ty] = name
         file, line = self.file_node, ty.line
         if isinstance(ty, types.EnumType):
             members = "!{" + ", ".join(

@@ -10,6 +10,7 @@ loaded by LLVM's ORC JIT.  Either way Python calls `kpy.call.SYMBOL(args, result
 or an exception in a Python extern jumps back to it.  No C frame is skipped but compiled kpy code
 and that routine, so nothing is left half done on the Python side.  Calls may nest (kpy to
 Python to kpy); one thread at a time.
+Tests     tests/toolchain/test_lower_thin.py
 """
 from __future__ import annotations
 

@@ -13,6 +13,7 @@
 Before: C1..C6 of cfg.py.  What holds of the text: every function has a DISubprogram, every
 instruction of it a location; one alloca a slot, all in the entry block; a trap is a branch to a
 block at the end that calls kpy.rt.check_failed; no undefined behaviour can be reached.
+Tests     tests/toolchain/test_backend_*.py
 """
 from __future__ import annotations
 

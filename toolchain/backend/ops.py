@@ -10,6 +10,7 @@
 What holds of the text: no nsw, nuw, exact or inbounds; no shift by the width or more reaches a
 result; no division by zero or of the minimum by -1 is executed.  The trap blocks (x0) are put
 at the end of the function.
+Tests     tests/toolchain/test_backend_arithmetic.py
 """
 from __future__ import annotations
 

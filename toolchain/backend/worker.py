@@ -12,13 +12,13 @@ What holds
   W1  Every job gets exactly one Result, in the order of the jobs: an object or a Failure.
   W2  A worker that dies or hangs is replaced, and costs only the job it had.
   W3  Equal jobs give equal bytes, whichever worker runs them.
+Tests     tests/toolchain/test_backend_worker.py
 """
 from __future__ import annotations
 
 import contextlib
 import os
 import pickle
-import queue
 import re
 import select
 import struct
@@ -28,6 +28,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -116,7 +117,8 @@ def run_job(job: Job) -> Result:
     if job.optimise:
         tuning = llvm.create_pipeline_tuning_options(speed_level=job.opt)
         tuning.loop_vectorization = tuning.slp_vectorization = job.opt >= 2
-        tuning.loop_interleaving = tuning.loop_unrolling = job.opt >= 2
+        tuning.loop_interleaving = job.opt >= 2
+        tuning.loop_unrolling = job.opt >= 1
         builder = llvm.create_pass_builder(machine, tuning)
         builder.getModulePassManager().run(whole, builder)
         if job.keep is not None:
@@ -256,29 +258,17 @@ class Pool:
     def compile(self, jobs: Iterable[Job], progress: Callable[[Result], None] | None = None,
                 ) -> list[Result]:
         """Run every job; `progress` is called with each result as it comes, from any thread."""
+        def work(job: Job) -> Result:
+            result = self._run(job)
+            if progress is not None:
+                progress(result)
+            return result
+
         todo = list(jobs)
-        results: list[Result | None] = [None] * len(todo)
-        numbers: queue.SimpleQueue[int] = queue.SimpleQueue()
-        for number in sorted(range(len(todo)), key=lambda n: -sum(map(len, todo[n].modules))):
-            numbers.put(number)
-
-        def work() -> None:
-            while True:
-                try:
-                    number = numbers.get_nowait()
-                except queue.Empty:
-                    return
-                results[number] = result = self._run(todo[number])
-                if progress is not None:
-                    progress(result)
-
-        threads = [threading.Thread(target=work) for _ in range(min(self.size, len(todo)) - 1)]
-        for thread in threads:
-            thread.start()
-        work()
-        for thread in threads:
-            thread.join()
-        return results
+        with ThreadPoolExecutor(self.size) as threads:
+            longest_first = sorted(range(len(todo)), key=lambda n: -sum(map(len, todo[n].modules)))
+            futures = {n: threads.submit(work, todo[n]) for n in longest_first}
+            return [futures[n].result() for n in range(len(todo))]
 
     def _run(self, job: Job) -> Result:
         answer = self._once(job)

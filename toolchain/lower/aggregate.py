@@ -9,6 +9,7 @@
 the result).  An assignment to older storage is made in two steps: first every part is computed,
 then all are stored; a part that needs storage itself (a call's result, an array) goes through a
 temporary.  So `p = Point(x=p.y, y=p.x)` swaps.
+Tests     tests/toolchain/test_lower_values.py
 """
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ The files of this package register what they lower by tree class (`values`, `pla
 Invariants
   B1  `block` is the block being filled; emit() into an ended block goes nowhere (dead code).
   B2  `scopes` holds the clean-ups and handlers around the current point, outermost first.
+Tests     tests/toolchain/test_lower_*.py
 """
 from __future__ import annotations
 

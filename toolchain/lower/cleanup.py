@@ -21,6 +21,7 @@ What holds afterwards
   R2  While a clean-up is lowered, `scopes` are those outside it.
   R3  A return or raise inside a clean-up that is itself abandoned (by an except or finally of the
       clean-up) leaves the pending result or code as it was: it is kept in a temporary meanwhile.
+Tests     tests/toolchain/test_lower_cleanup.py
 """
 from __future__ import annotations
 

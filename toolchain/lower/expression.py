@@ -10,6 +10,7 @@
 
 Operands are evaluated left to right; what may trap is an instruction with `trap`, and whether
 arithmetic may trap is decided here, once, from the mode (`Options.traps_overflow`).
+Tests     tests/toolchain/test_lower_values.py
 """
 from __future__ import annotations
 
@@ -288,6 +289,11 @@ def _len(b: Builder, expr: tree.Len) -> cfg.Operand:
     dest = b.reg(types.U64)
     b.emit(cfg.Extract(b.at, dest, b.value(operand), 1))
     return dest
+
+
+@values(tree.SliceData)
+def _slice_data(b: Builder, expr: tree.SliceData) -> cfg.Operand:
+    return slice_parts(b, expr.operand)[0]
 
 
 @values(tree.MakeSlice)

@@ -18,6 +18,7 @@ faults   before a call of a @fault_site function, kpy.hook.fault(site) -> bool: 
 
 A site is a u32 made of its place, the same in every build; section kpy_sites has {u64 site,
 ptr record} for each.  What holds afterwards: C1..C6, as before.
+Tests     tests/toolchain/test_lower_instrument.py
 """
 from __future__ import annotations
 

@@ -5,6 +5,7 @@
 
 Before: the typed tree (T1..T5 of tree.py).  After: C1..C6 of cfg.py.  Inline functions and
 instances of generics of other modules are lowered here as well, as copies.
+Tests     tests/toolchain/test_lower_*.py
 """
 from __future__ import annotations
 

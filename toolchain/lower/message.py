@@ -8,6 +8,7 @@
                                           call kpy.rt.print_end(0)
 
 All values are computed before the first call, so messages do not nest.
+Tests     tests/toolchain/test_lower_values.py
 """
 from __future__ import annotations
 

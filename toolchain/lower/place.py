@@ -7,6 +7,7 @@
                                           -> Mem(%2, offset 4, align 4)
 
 Constant offsets add up in the Mem and cost no instruction.
+Tests     tests/toolchain/test_lower_values.py
 """
 from __future__ import annotations
 

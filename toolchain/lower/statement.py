@@ -10,6 +10,7 @@
                                             jump while
 
 A statement leaves the current block open, or ended if control cannot get past it.
+Tests     tests/toolchain/test_lower_values.py
 """
 from __future__ import annotations
 

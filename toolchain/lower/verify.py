@@ -5,6 +5,7 @@
       %8: u64 = add %7, %7             assigned on some path (C2)
 
 A violation is a bug of the compiler, so it is an exception and not a diagnostic.
+Tests     tests/toolchain/test_lower_verify.py
 """
 from __future__ import annotations
 

@@ -501,7 +501,8 @@ def type_proxy(cx: Context, scope: Scope, ty: t.Type) -> Any:
                 if field is None:
                     raise ConstError(f"`{ty.name}` has no field `{name}`")
                 if not 0 <= int(part) < 1 << field.width:
-                    raise ConstError(f"{int(part)} does not fit field `{name}` of {field.width} bits")
+                    raise ConstError(f"{int(part)} does not fit the {field.width} bits of "
+                                     f"`{name}`")
                 value |= int(part) << field.bit
             return Typed(value, ty)
         return _TypeProxy(ty, call=pack)
