@@ -224,7 +224,7 @@ def _files(flags: argparse.Namespace, otherwise: list[Path]) -> list[Path]:
 
 
 def _cache_folder(flags: argparse.Namespace) -> Path | None:
-    return None if flags.no_cache else ROOT / "build" / "cache"
+    return None if flags.no_cache else Path(flags.cache or ROOT / "build" / "cache")
 
 
 def _shown(path: Path) -> str:
@@ -296,6 +296,7 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--release", action="store_true",
                        help="optimise the whole program; overflow wraps instead of trapping")
     build.add_argument("-j", "--jobs", type=int, metavar="N", help="worker processes")
+    build.add_argument("--cache", metavar="DIR", help="default: build/cache")
     build.add_argument("--no-cache", action="store_true", help="compile everything again")
     build.add_argument("-q", "--quiet", action="store_true", help="say nothing when all is well")
     run = command("run", _run, "compile for this machine and call a function")

@@ -26,6 +26,7 @@ from pathlib import Path
 from toolchain.backend import jit
 from toolchain.backend.llvm import emit_module
 from toolchain.backend.worker import Job, Pool
+from toolchain.bench import compile_time
 from toolchain.driver import check_files
 from toolchain.lower.lower import lower_module
 from toolchain.options import DEV, RELEASE, Options
@@ -152,6 +153,14 @@ def show(figures: list[Figure]) -> None:
     print(f"{'geometric mean':<16}{'':>9}{cells}")
 
 
+def compiler() -> list[dict[str, object]]:
+    """How long the compiler itself takes."""
+    rows = compile_time.measure()
+    for row in rows:
+        print(f"{row['name']:<45}{row['value']:>6.2f} s, limit {row['peer_value']} s")
+    return rows
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help="kernels (all of them)")
@@ -170,9 +179,12 @@ def main() -> int:
         figures = [measure(name, c[name], {mode: kpy[mode][name] for mode in kpy},
                            flags.turns, flags.least) for name in names]
     show(figures)
+    rows = records(figures, peer)
+    if not flags.names:
+        rows += compiler()
     output = Path("build/bench.json")
     output.parent.mkdir(exist_ok=True)
-    output.write_text(json.dumps(records(figures, peer), indent=1) + "\n")
+    output.write_text(json.dumps(rows, indent=1) + "\n")
     passed = [f"{mode}: geometric mean {mean(figures, mode):.2f} is over {limit}"
               for mode, limit in LIMITS.items() if mean(figures, mode) > limit]
     passed += [f"{f.name}: {f.ratio(RELEASE):.2f} is over {WORST}" for f in figures
