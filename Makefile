@@ -37,8 +37,8 @@ test-all: lint
 gdb: kernel
 	scripts/gdb --cpus $(CPUS)
 
-bench: kernel
-	scripts/bench
+bench: setup
+	$(PYTHON) -m toolchain.bench.run
 
 trace: kernel
 	scripts/trace

@@ -448,7 +448,7 @@ class Generator:
         return inner
 
     def count_loop(self, scope: Scope) -> None:
-        inner, name = self.loop_scope(scope), self.fresh("i")
+        inner, name = self.loop_scope(scope), self.fresh("k")
         head = self.choose((f"range({2 + self.pick(4)})", "range(1, 6, 2)",
                             f"reversed(range({2 + self.pick(3)}))",
                             f"range({self.leaf(ty.U64, scope)} % 5)"))
@@ -462,7 +462,7 @@ class Generator:
         inner, name = self.loop_scope(scope), self.fresh("x")
         row, of, _ = self.choose(scope.rows)
         if self.pick(2):
-            index = self.fresh("i")
+            index = self.fresh("k")
             self.emit(scope, f"for {index}, {name} in enumerate({row}):")
             inner.fixed.append((index, ty.U64))
         else:
@@ -550,7 +550,7 @@ class Generator:
                 self.emit(inner, f"case {case}:")
                 self.body(inner.inner())
             return
-        name = self.fresh("u")
+        name = self.fresh("w")
         self.emit(scope, f"{name} = either({self.expr(ty.U32, scope, 1)})")
         self.emit(scope, f"match {name}:")
         for case, kind in (("Left(x={0})", ty.U32), ("Right(y={0})", ty.I64)):

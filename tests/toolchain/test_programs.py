@@ -13,7 +13,6 @@ compiled = pytest.importorskip("tests.toolchain.compiled")
 PROGRAMS = {program.path.stem: program for program in corpus.programs()}
 ACCEPTED = [name for name, program in PROGRAMS.items() if not program.refused]
 REFUSED = [name for name, program in PROGRAMS.items() if program.refused]
-KNOWN: dict[str, str] = {}   # programs that the compiler gets wrong, in compiled modes
 MODES = {"oracle": True, "oracle-release": False, "dev": True, "release": False}
 
 
@@ -40,9 +39,7 @@ def machine(name, mode):
 
 
 def promises():
-    return [pytest.param(mode, name, promise, id=f"{mode}-{name}-{promise.line}",
-                         marks=[pytest.mark.xfail(reason=KNOWN[name])]
-                         if name in KNOWN and not mode.startswith("oracle") else [])
+    return [pytest.param(mode, name, promise, id=f"{mode}-{name}-{promise.line}")
             for mode in MODES for name in ACCEPTED for promise in PROGRAMS[name].promises
             if promise.holds_in(MODES[mode])]
 

@@ -198,7 +198,7 @@ class Evaluator:
             return not a
         if e.op == "inv":
             return memory.integer_base(e.ty).wrap(~a)
-        return self.fit(-a, e.ty, e.wrap, ("OVERFLOW", 0, a), e.loc)
+        return self.fit(-a, e.ty, e.wrap, ("OVERFLOW", a, 0), e.loc)
 
     def _compare(self, e: tree.Compare, frame: Frame) -> bool:
         a = self.value(e.left, frame)

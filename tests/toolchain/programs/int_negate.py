@@ -3,7 +3,7 @@
 
 # run: neg(5) == -5
 # run: neg(-127) == 127
-# trap: neg(-128) OVERFLOW 0 18446744073709551488 at `-x`
+# trap: neg(-128) OVERFLOW 18446744073709551488 at `-x`
 # release: neg(-128) == -128
 # run: inv(0) == 255
 # run: inv(170) == 85

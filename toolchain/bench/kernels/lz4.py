@@ -114,9 +114,10 @@ def decompress(src: Slice[u8], dst: Slice[u8]) -> u64:
                 if more != 255:
                     break
         match += 4
-        start = o - offset
+        to = dst[o:o + match]
+        back = dst[o - offset:o - offset + match]
         for k in range(match):
-            dst[o + k] = dst[start + k]
+            to[k] = back[k]
         o += match
     return o
 
