@@ -208,4 +208,4 @@ def test_accepted(name):
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused(name):
     code, source = REFUSED[name]
-    assert [c.split()[0] for c in codes(HEAD + source)] == [code]
+    assert {c.split()[0] for c in codes(HEAD + source)} == {code}
