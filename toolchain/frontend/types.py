@@ -469,6 +469,25 @@ def lossless(source: Type, target: Type) -> bool:
     return False
 
 
+def without_zero(ty: Type) -> Type | None:
+    """The part of `ty` for which all bits zero is no value (a pointer that is never null), or None.
+    """
+    if isinstance(ty, PtrType):
+        return None if ty.nullable else ty
+    if isinstance(ty, FnType | MmioType):
+        return ty
+    if isinstance(ty, ArrayType | AtomicType):
+        return without_zero(ty.elem) if not isinstance(ty, ArrayType) or ty.count else None
+    if isinstance(ty, TupleType):
+        return next((w for w in map(without_zero, ty.items) if w is not None), None)
+    if isinstance(ty, StructType):
+        return next((w for f in ty.fields.values()
+                     if (w := without_zero(f.ty)) is not None), None)
+    if isinstance(ty, UnionType):
+        return without_zero(ty.variants[0])
+    return None
+
+
 def extends(derived: Type, base: Type) -> bool:
     """Whether struct `derived` has `base` among its bases."""
     while isinstance(derived, StructType) and derived.base is not None:
