@@ -179,8 +179,8 @@ def _initial(cx: Context, scope: Scope, node: ast.expr, ty: t.Type, made: tree.G
         name = head.made if isinstance(head, Vocabulary) else ""
         if name == "zeroed":
             if t.without_zero(ty) is not None and not scope.module.unsafe:
-                cx.error("K0801", scope, node, f"`zeroed` of `{ty.name}`, which holds pointers that "
-                         "are never null, is for unsafe modules")
+                cx.error("K0801", scope, node, f"`{ty.name}` holds pointers that are never null: "
+                         "`zeroed` of it is for unsafe modules")
             return None
         if name == "symbol_address" and len(node.args) == 1 and isinstance(
                 node.args[0], ast.Constant):

@@ -266,7 +266,8 @@ def put(b: Body, place: tree.Expr, made: tree.Expr, node: ast.AST) -> None:
     loc = b.loc(node)
     if made.ty is t.POISON:
         return
-    if isinstance(place, expr.RegisterBits) or (isinstance(place, tree.FieldPlace) and isinstance(place.base.ty, t.BitsType)):
+    if isinstance(place, expr.RegisterBits) or (
+            isinstance(place, tree.FieldPlace) and isinstance(place.base.ty, t.BitsType)):
         made = calls.fit_bits(b, made, place.field)
     if isinstance(place, expr.Register | expr.RegisterBits):
         _put_register(b, place, made, node)
