@@ -132,6 +132,10 @@ class Builder:
         self.cache.trim()
         return done if not self.sink.errors else []
 
+    def keys(self, paths: list[Path]) -> list[str]:
+        """A key of each module of the program: together they decide what compile() makes."""
+        return [self._object_key(name) for name in self._scan_all(paths)]
+
     def objects(self, done: list[Compiled], keep: frozenset[str]) -> list[tuple[str, bytes]]:
         """(name, bytes) of the objects to link, the tables' among them.
 
