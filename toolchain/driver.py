@@ -206,8 +206,10 @@ def _symbols(flags: argparse.Namespace, sink: Sink) -> int:
 def _explain(flags: argparse.Namespace, sink: Sink) -> int:
     text = explain.story(flags.code)
     if text is None:
+        near = explain.nearest(flags.code)
         sink.error("K1003", None, f"there is no diagnostic `{flags.code}`",
-                   help="codes look like K0308; `kpyc explain all` lists them")
+                   help=(f"did you mean {near}? " if near else "codes look like K0308; ")
+                   + "`kpyc explain all` lists them")
         return 1
     print(text)
     return 0
@@ -320,7 +322,7 @@ def _parser() -> argparse.ArgumentParser:
     symbols = command("symbols", _symbols, "list an image's addresses, functions and lines")
     symbols.add_argument("image", metavar="IMAGE")
     story = command("explain", _explain, "the longer story of a diagnostic, with an example")
-    story.add_argument("code", metavar="CODE")
+    story.add_argument("code", metavar="CODE", help="such as K0308; `all` lists them")
     return top
 
 

@@ -25,3 +25,13 @@ def codes(source: str | bytes, **others: str) -> list[str]:
     """`CODE line:column` of each diagnostic, columns from 1."""
     return [f"{d.code} {d.loc.line}:{d.loc.source.column(d.loc.line, d.loc.col) + 1}"
             if d.loc else d.code for d in diagnostics(source, **others)]
+
+
+def rendered(source: str | bytes, **others: str) -> str:
+    """What a person reads of `source`, the folder left off the paths."""
+    found = diagnostics(source, **others)
+    for d in found:
+        for loc in [d.loc, *[where for _, where in d.notes]]:
+            if loc is not None:
+                loc.source.path = Path(loc.source.path).name
+    return "\n\n".join(d.render() for d in found)
