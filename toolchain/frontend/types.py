@@ -28,7 +28,6 @@ class Type:
     size: int
     align: int
 
-    is_int = False        # IntType only
     is_scalar = True      # fits a register: loaded and stored whole
     is_aggregate = False  # lives in storage; expressions of it are places
 
@@ -64,7 +63,6 @@ class IntType(Type):
     """`u8` .. `i64`; widths that are not a power of two exist only as bit fields."""
 
     __slots__ = ("bits", "signed")
-    is_int = True
 
     def __init__(self, bits: int, signed: bool) -> None:
         self.bits, self.signed = bits, signed
