@@ -27,8 +27,8 @@ PRELUDE = '''\
 # SPDX-License-Identifier: BSD-3-Clause
 """Generated."""
 from kpy import (
-    Array, Errno, Final, Ptr, Slice, Union, copy, enum, kprintf, popcount, ref, rotl, struct,
-    throws, trunc, wrapping, u8, u16, u32, u64, i8, i16, i32, i64,
+    Array, Atomic, Errno, Fn, Slice, Union, bits, bits_of, enum, from_bits, kprintf, popcount, ref,
+    rotl, struct, throws, trunc, wrapping, u3, u5, u8, u16, u24, u32, u64, i8, i16, i32, i64,
 )
 
 
@@ -74,6 +74,14 @@ class Right:
     y: i64
 
 
+@bits(u32)
+class Ctl:
+    low: u3
+    mid: u5
+    top: u24
+
+
+counter: Atomic[u16]
 trace: u64 = 0
 lock: Lock = Lock(n=7)
 shared: Item = Item(a=3, b=-4, c=5)
@@ -91,6 +99,21 @@ def fail_if(c: i32) -> i32:
     if c % 3 == 1:
         raise Errno(40)
     return c
+
+
+def halve(n: i32) -> i32:
+    return n // 2
+
+
+def negate(n: i32) -> i32:
+    return -n
+
+
+OPS: Array[Fn[[i32], i32], 2] = [halve, negate]
+
+
+def both(a: u32, b: i64) -> tuple[i64, u32]:
+    return b - 1, a // 3
 
 
 def either(n: u32) -> Union[Left, Right]:
@@ -236,10 +259,9 @@ class Generator:
         how = self.pick(4)
         if how == 0:
             return self.literal(of, nonzero=divides)
-        if how == 1:
-            narrower = [kind for kind in INTS if ty.lossless(kind, of)]
-            return self.expr(self.choose(narrower), scope, depth)
-        return self.expr(of, scope, depth)
+        narrower = [kind for kind in INTS if ty.lossless(kind, of)]
+        made = self.expr(self.choose(narrower) if how == 1 else of, scope, depth)
+        return f"({made} | 1)" if divides and self.pick(8) else made
 
     def literal(self, of: ty.IntType, nonzero: bool = False) -> str:
         value = self.choose((1, 2, 3, 7, 0, 100, of.maximum, of.minimum, of.maximum // 2, -1))
@@ -313,10 +335,11 @@ class Generator:
 
     def statement(self, scope: Scope) -> None:
         deep = scope.depth >= 3
-        kind = self.pick(13 if deep else 21)
+        kind = self.pick(17 if deep else 25)
         simple = (self.declare, self.assign, self.augment, self.declare_bool, self.declare_row,
                   self.set_element, self.declare_item, self.set_field, self.mark, self.leave,
-                  self.show, self.pair, self.alias)
+                  self.show, self.pair, self.alias, self.control, self.results, self.indirect,
+                  self.atomic)
         nested = (self.branch, self.count_loop, self.each_loop, self.while_loop, self.attempt,
                   self.locked, self.match_int, self.match_other)
         (simple + nested)[kind](scope)
@@ -430,6 +453,46 @@ class Generator:
         storage = [item for item in scope.items if item.startswith("s")]
         self.emit(scope, f"{name} = ref({self.choose((*storage, 'shared'))})")
         scope.items.append(name)
+
+    def control(self, scope: Scope) -> None:
+        """A bit struct: made, changed in one field, taken apart."""
+        name, part = self.fresh("c"), self.choose(("mid", "low", "top"))
+        width = {"low": 3, "mid": 5, "top": 24}[part]
+        self.emit(scope, f"{name} = from_bits(Ctl, {self.expr(ty.U32, scope, 1)})")
+        mask = f" & {(1 << width) - 1}" if self.pick(3) else ""
+        self.emit(scope, f"{name}.{part} = u{width}({self.expr(ty.U32, scope, 1)}{mask})")
+        if self.pick(2):
+            self.emit(scope, f"{name}.{part} += 1")
+        for text in (f"bits_of({name})", f"{name}.{part}"):
+            made = self.fresh()
+            self.emit(scope, f"{made}: u32 = {text}")
+            scope.ints.append((made, ty.U32))
+
+    def results(self, scope: Scope) -> None:
+        """A tuple, unpacked or indexed."""
+        call = f"both({self.expr(ty.U32, scope, 1)}, {self.expr(ty.I64, scope, 1)})"
+        a, b = self.fresh(), self.fresh()
+        if self.pick(2):
+            self.emit(scope, f"{a}, {b} = {call}")
+            scope.ints += [(a, ty.I64), (b, ty.U32)]
+        else:
+            self.emit(scope, f"{a} = {call}")
+            self.emit(scope, f"{b}: i64 = {a}[0] + {a}[1]")
+            scope.ints.append((b, ty.I64))
+
+    def indirect(self, scope: Scope) -> None:
+        """A call through a table, whose index may be wrong."""
+        name = self.fresh()
+        index = self.leaf(ty.U64, scope) + self.choose((" % 2", " % 2", " % 2", ""))
+        self.emit(scope, f"{name}: i32 = OPS[{index}]({self.expr(ty.I32, scope, 1)})")
+        scope.ints.append((name, ty.I32))
+
+    def atomic(self, scope: Scope) -> None:
+        name, op = self.fresh(), self.choose(("add", "sub", "swap", "xor", "or_", "and_"))
+        self.emit(scope, f"{name}: u16 = counter.{op}({self.expr(ty.U16, scope, 1)})")
+        self.emit(scope, f"if counter.cas({self.leaf(ty.U16, scope)}, {name}):")
+        self.emit(scope, "    mark(3)")
+        scope.ints.append((name, ty.U16))
 
     def body(self, scope: Scope) -> None:
         for _ in range(1 + self.pick(3)):

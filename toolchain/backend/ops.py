@@ -48,7 +48,7 @@ def binary(e: FunctionEmitter, ins: cfg.Binary) -> None:
 
 def _overflow(e: FunctionEmitter, op: str, base: types.IntType, left: str, right: str,
               dest: str, trap: cfg.Trap, shown: tuple[str, str] | None = None) -> None:
-    """`shown`: the values to report, where they are not the operands."""
+    """`shown`: the values reported, where they are not the operands as computed."""
     name = f"llvm.{'s' if base.signed else 'u'}{op}.with.overflow.i{base.bits}"
     pair = f"{{i{base.bits}, i1}}"
     e.module.declare(name, f"declare {pair} @{name}(i{base.bits}, i{base.bits})")

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Measure kpy against clang -O2: `python -m toolchain.bench.run [NAME...]`.
 
-Each kernel has setup() and run(rounds) in kpy and in C.  All are loaded into this process; the
-three builds (C, kpy release, kpy dev with its checks) take turns, and the least of several turns
-counts, so what else the machine does hits all alike.  Before anything is timed the results of the
-three must be equal.  Both compilers generate for plain x86-64, so both may use SSE2 and no more.
+Each kernel has setup() and run(rounds) in kpy and in C.  All are loaded into this process, each
+as a library of its own (where its loops lie must not depend on its neighbours); the three builds
+(C, kpy release, kpy dev with its checks) take turns, and the least of several turns counts, so
+what else the machine does hits all alike.  Before anything is timed the results of the three must
+be equal.  Both compilers generate for plain x86-64, so both may use SSE2 and no more.
 
 Output: a table, and build/bench.json: [{name, value, unit, peer, peer_value, ratio}, ...].
 """
@@ -25,7 +26,8 @@ from pathlib import Path
 
 from toolchain.backend import jit
 from toolchain.backend.llvm import emit_module
-from toolchain.backend.worker import Job, Pool
+from toolchain.backend.worker import Job, Pool, Result
+from toolchain.bench import compile_time
 from toolchain.driver import check_files
 from toolchain.lower.lower import lower_module
 from toolchain.options import DEV, RELEASE, Options
@@ -86,6 +88,7 @@ def c_builds(names: list[str], clang: str, folder: Path) -> dict[str, Build]:
 
 
 def kpy_builds(names: list[str], mode: str, pool: Pool) -> dict[str, Build]:
+    """As the build makes them: release is a whole program, dev keeps every function apart."""
     options = Options(target="host", mode=mode, host_wrappers=True, debug_info=False)
     jobs, functions = [], {}
     for name in names:
@@ -93,7 +96,8 @@ def kpy_builds(names: list[str], mode: str, pool: Pool) -> dict[str, Build]:
         if diagnostics:
             raise SystemExit("\n".join(d.render() for d in diagnostics))
         functions[name] = {f.name: f for f in modules[-1].functions}
-        keep = frozenset(f"kpy.call.{functions[name][entry].symbol}" for entry in ("setup", "run"))
+        keep = None if mode == DEV else frozenset(
+            f"kpy.call.{functions[name][entry].symbol}" for entry in ("setup", "run"))
         texts: list[str | bytes] = [emit_module(lower_module(m, options), options)
                                     for m in modules]
         jobs.append(Job(name, texts, options.target, options.opt_level, keep=keep))
@@ -101,13 +105,12 @@ def kpy_builds(names: list[str], mode: str, pool: Pool) -> dict[str, Build]:
     for result in results:
         if result.failure is not None:
             raise SystemExit(f"bench: {result.name}: {result.failure.message}")
-    program = jit.load([result.object for result in results], pool)
 
-    def build(name: str) -> Build:
-        entry = functions[name]
+    def build(result: Result) -> Build:
+        program, entry = jit.load([result.object], pool), functions[result.name]
         return Build(lambda: program.call(entry["setup"]),
                      lambda rounds: program.call(entry["run"], rounds))
-    return {name: build(name) for name in names}
+    return {result.name: build(result) for result in results}
 
 
 def measure(name: str, c: Build, kpy: dict[str, Build], turns: int, least: float) -> Figure:
@@ -152,6 +155,14 @@ def show(figures: list[Figure]) -> None:
     print(f"{'geometric mean':<16}{'':>9}{cells}")
 
 
+def compiler() -> list[dict[str, object]]:
+    """How long the compiler itself takes."""
+    rows = compile_time.measure()
+    for row in rows:
+        print(f"{row['name']:<45}{row['value']:>6.2f} s, limit {row['peer_value']} s")
+    return rows
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help="kernels (all of them)")
@@ -170,9 +181,12 @@ def main() -> int:
         figures = [measure(name, c[name], {mode: kpy[mode][name] for mode in kpy},
                            flags.turns, flags.least) for name in names]
     show(figures)
+    rows = records(figures, peer)
+    if not flags.names:
+        rows += compiler()
     output = Path("build/bench.json")
     output.parent.mkdir(exist_ok=True)
-    output.write_text(json.dumps(records(figures, peer), indent=1) + "\n")
+    output.write_text(json.dumps(rows, indent=1) + "\n")
     passed = [f"{mode}: geometric mean {mean(figures, mode):.2f} is over {limit}"
               for mode, limit in LIMITS.items() if mean(figures, mode) > limit]
     passed += [f"{f.name}: {f.ratio(RELEASE):.2f} is over {WORST}" for f in figures

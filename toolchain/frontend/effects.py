@@ -50,7 +50,7 @@ class Summary:
     indirect: list[tuple[str, Spot, Spot | None]]
     taken: list[tuple[str, str]]
     must_not_block: list[tuple[str, Spot]]
-    frame: int | None = None         # bytes, from the object; None: not generated
+    frame: int | None = None         # bytes, from the object, the return address included
 
 
 @dataclass(slots=True)
@@ -102,9 +102,7 @@ def _spot(loc: Loc) -> Spot:
 
 def _summary(function: tree.Function) -> Summary:
     attrs, effects = function.attrs, function.effects
-    head = function.loc._replace(end_line=function.loc.line,
-                                 end_col=function.loc.col + len("def ") + len(function.name))
-    made = Summary(function.symbol, function.name, _spot(head), attrs.may_block, attrs.no_block,
+    made = Summary(function.symbol, function.name, _spot(function.loc), attrs.may_block, attrs.no_block,
                    attrs.interrupt, attrs.recursive, attrs.entry_stack, attrs.export, [], [], [],
                    [])
     if effects is not None:
@@ -251,7 +249,8 @@ class Program:
             chain.append((f"`{self._name(symbol)}` calls `{self._name(following)}`",
                           locate(where)))
             symbol = following
-        chain.append((f"`{self._name(symbol)}` is @may_block", None))
+        last = self.functions.get(symbol)
+        chain.append((f"`{self._name(symbol)}` is @may_block", locate(last.spot) if last else None))
         self.sink.error(code, locate(spot), message, help=help, notes=(*notes, *chain))
 
     def check_recursion(self) -> None:
@@ -302,7 +301,7 @@ class Program:
         return depth
 
     def _frame(self, symbol: str) -> int:
-        return (self.functions[symbol].frame or 0) + 8       # the return address (E3)
+        return self.functions[symbol].frame or 0
 
     def _depths(self) -> tuple[dict[str, int], dict[str, str]]:
         graph = {s: [c for c, _, _ in edges if c in self.functions]

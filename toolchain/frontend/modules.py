@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from toolchain.diagnostics import Sink, place
+from toolchain.diagnostics import Sink
 from toolchain.frontend import source as src
 from toolchain.frontend.source import SourceFile
 from toolchain.frontend.tree import Loc
@@ -44,7 +44,13 @@ class Decl:
 
     @property
     def loc(self) -> Loc:
-        return self.module.source.loc(self.node)
+        """Where the name is declared."""
+        node = self.node
+        if isinstance(node, ast.AnnAssign):
+            node = node.target
+        elif isinstance(node, ast.Assign):
+            node = node.targets[0]
+        return self.module.source.loc(node)
 
 
 class Vocabulary(Decl):
@@ -284,7 +290,7 @@ class _Collector:
         if first is not None:
             self.sink.error("K0201", decl.loc, f"`{decl.name}` is declared twice",
                             "second declaration",
-                            notes=((f"the first is at {place(first.loc)}", None),),
+                            notes=(("the first is", first.loc),),
                             help="rename one of them")
             return
         self.module.names[decl.name] = decl

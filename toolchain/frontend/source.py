@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import re
 import warnings
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from toolchain.frontend.tree import Loc
 
 NESTING_LIMIT = 200      # levels of syntax tree; the deepest in a hand-written kernel is about 30
 SIZE_LIMIT = 8 << 20     # bytes of one file
+_HEAD = re.compile(rb"(?:async\s+def|def|class)\s+([^\s(:]+)")
 
 
 class SourceFile:
@@ -49,8 +51,17 @@ class SourceFile:
         return len(text.encode("utf-8")[:byte_column].decode("utf-8", "replace"))
 
     def loc(self, node: ast.AST) -> Loc:
-        """Where `node` stands."""
+        """Where `node` stands; of a def or class its name alone."""
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            return self._name_loc(node)
         return Loc(self, node.lineno, node.col_offset, node.end_lineno, node.end_col_offset)
+
+    def _name_loc(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> Loc:
+        """The name after `def` or `class`; the keyword where the name is on another line."""
+        raw = self.line_text(node.lineno).encode("utf-8")[node.col_offset:]
+        match = _HEAD.match(raw)
+        start, end = match.span(1) if match else (0, len(raw))
+        return Loc(self, node.lineno, node.col_offset + start, node.lineno, node.col_offset + end)
 
     def line_loc(self, line: int, start: int = 0, end: int | None = None) -> Loc:
         """Part of a line, from character columns."""

@@ -47,7 +47,6 @@ class Machine(Executor):
                 self.globals[variable.symbol] = variable
         for module in modules:
             self.functions.update(module.implements)
-        sys.setrecursionlimit(max(sys.getrecursionlimit(), RECURSION_LIMIT))
 
     # ---- what a program is called with
 
@@ -57,6 +56,8 @@ class Machine(Executor):
         if len(args) != len(function.params):
             raise TypeError(f"{symbol} takes {len(function.params)} arguments")
         mark, seen = len(self.memory.stack.bases), []
+        recursion = sys.getrecursionlimit()
+        sys.setrecursionlimit(max(recursion, RECURSION_LIMIT))
         try:
             given = [self.from_python(param.ty, arg)
                      for param, arg in zip(function.params, args, strict=True)]
@@ -65,6 +66,7 @@ class Machine(Executor):
         except Raised as error:
             raise KpyError(error.code) from None
         finally:
+            sys.setrecursionlimit(recursion)
             for param, arg, value in seen:
                 if isinstance(arg, bytearray | list):
                     arg[:] = self.to_python(param.ty, value)

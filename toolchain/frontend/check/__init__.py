@@ -224,9 +224,7 @@ def _falls_off(b: Body, made: Signature) -> None:
             else f"may end without returning its `{function.result.name}`")
     hint = ("a body of `...` needs @extern or @upcall" if _empty(made.node)
             else "return on every way out")
-    b.cx.sink.error("K0408", function.loc._replace(
-        end_line=function.loc.line, end_col=function.loc.col + len("def ") + len(made.node.name)),
-        f"`{function.name}` {what}", help=hint)
+    b.error("K0408", made.node, f"`{function.name}` {what}", help=hint)
 
 
 __all__ = ["Context", "check_body", "check_module"]

@@ -24,7 +24,6 @@ import ast
 from dataclasses import dataclass, field
 from typing import Any
 
-from toolchain.diagnostics import place as show_place
 from toolchain.frontend import tree
 from toolchain.frontend import types as t
 from toolchain.frontend.check import classes
@@ -222,7 +221,7 @@ class Body:
         notes: list[tuple[str, Loc | None]] = []
         declared = _declaration(expr)
         if declared is not None:
-            notes.append((f"`{declared[0]}` is declared at {show_place(declared[1])}", None))
+            notes.append((f"`{declared[0]}` is declared", declared[1]))
         context = f" for {what}" if what else ""
         return self.error("K0308", node, f"expected `{want.name}`{context}, found `{have.name}`",
                           f"this is `{have.name}`", help=conversion_help(have, want, self, node),

@@ -179,14 +179,14 @@ def _declared_badly(cx: Context, scope: Scope, name: str) -> bool:
     return is_poisoned(scope.module.names.get(name))
 
 
-def _comptime_place(scope: Scope, error: Exception) -> tuple[tuple[str, None], ...]:
-    trace = error.__traceback__
-    line = 0
+def _comptime_place(scope: Scope, error: Exception) -> tuple[tuple[str, Loc], ...]:
+    trace, line = error.__traceback__, 0
+    source = scope.module.source
     while trace is not None:
-        if trace.tb_frame.f_code.co_filename.endswith(".py"):
+        if trace.tb_frame.f_code.co_filename == source.path:
             line = trace.tb_lineno
         trace = trace.tb_next
-    return ((f"raised at line {line}", None),) if line else ()
+    return (("raised", source.line_loc(line)),) if line else ()
 
 
 def _limited(run: Any, *args: Any) -> Any:

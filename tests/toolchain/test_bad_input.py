@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Whatever the input: a diagnostic and status 1, never a traceback or a hang."""
+from __future__ import annotations
+
+import ast
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.toolchain.diagnose import codes
+
+ROOT = Path(__file__).resolve().parents[2]
+BAD: dict[str, tuple[bytes, str]] = {
+    "not Python": (b"def f(:\n", "K0001"),
+    "tabs and spaces": (b"def f():\n\tif 1:\n        pass\n", "K0001"),
+    "not UTF-8": (b'x = "\xe9"\n', "K0002"),
+    "zero byte": (b"x = 1\0\n", "K0002"),
+    "parentheses 500 deep": (b"x = " + b"(" * 500 + b"1" + b")" * 500, "K0006"),
+    "nested 300 deep": (b"from kpy import Final\nX: Final = " + b"-" * 300 + b"1\n", "K0006"),
+    "expression of 10,000 lines": (
+        b"from kpy import u64\ndef f(a: u64) -> u64:\n    return (a\n" + b"    + a\n" * 10_000
+        + b")\n", "K0006"),
+    "missing module": (b"import nosuch\n", "K0004"),
+    "missing name": (b"from kpy import nonsense\n", "K0203"),
+    "endless constant": (
+        b"from kpy import Final, comptime\n@comptime\ndef f():\n    while True:\n        pass\n"
+        b"X: Final = f()\n", "K0502"),
+    "enormous constant": (b"from kpy import Final\nX: Final = 10**10**10\n", "K0503"),
+    "reaching for the host": (b"from kpy import Final\nX: Final = ().__class__\n", "K0503"),
+    "constant of itself": (b"from kpy import Final\nA: Final = B\nB: Final = A\n", "K0204"),
+    "struct of itself": (b"from kpy import struct\n@struct\nclass A:\n    a: 'A'\n", "K0205"),
+    "half a surrogate": (
+        b'from kpy import Str\ndef f() -> Str:\n    return "\\ud800"\n', "K0112"),
+    "two definitions": (
+        b'from kpy import export\n@export("x")\ndef f() -> None:\n    pass\n'
+        b'@export("x")\ndef g() -> None:\n    pass\n', "K0224"),
+    "an instance of ever larger instances": (
+        b"from kpy import Generic, Ptr, TypeVar, struct, u32\nT = TypeVar('T')\n@struct\n"
+        b"class Box(Generic[T]):\n    v: T\n    def f(self) -> None:\n"
+        b"        b: Box[Box[T]]\n        b.f()\nx: Box[u32]\n"
+        b"def g() -> None:\n    x.f()\n", "K0319"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_is_refused_with_a_diagnostic(name):
+    source, code = BAD[name]
+    found = [c.split()[0] for c in codes(source)]
+    assert code in found
+    assert "K1001" not in found
+
+
+def test_import_cycle_between_modules():
+    assert "K0005" in [c.split()[0] for c in codes("import other\n", other="import example\n")]
+
+
+def kpyc(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "toolchain", *arguments], cwd=ROOT, text=True,
+                          capture_output=True, timeout=120, check=False)
+
+
+def test_assembly_that_does_not_assemble_names_its_line(tmp_path):
+    path = tmp_path / "asm.py"
+    path.write_text('from kpy import asm\n\ndef f() -> None:\n    asm("bogus %rax")\n')
+    done = kpyc("build", "--target", "host", "--no-cache", "-o", str(tmp_path / "o"), str(path))
+    assert done.returncode == 1
+    assert "K0804" in done.stderr and "asm.py:4:5" in done.stderr and "bogus" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["check", "--nonsense"], ["run"]])
+def test_wrong_command_line_is_status_2(arguments):
+    done = kpyc(*arguments)
+    assert done.returncode == 2
+    assert "usage: kpyc" in done.stderr
+
+
+@pytest.mark.parametrize("path", ["no/such/file.py", "kernel", "LICENSE"])
+def test_unusable_files_are_status_1(path):
+    done = kpyc("check", path)
+    assert done.returncode == 1
+    assert "error[K" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_output_that_cannot_be_written_is_reported(tmp_path):
+    path = tmp_path / "f.py"
+    path.write_text("def f() -> None:\n    pass\n")
+    (tmp_path / "o").mkdir()
+    done = kpyc("build", "--target", "host", "-o", str(tmp_path / "o"), str(path))
+    assert done.returncode == 1
+    assert "K0910" in done.stderr
+
+
+CORPUS = [p.read_text() for p in sorted((ROOT / "tests/toolchain/programs").glob("*.py"))]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 1 << 32))
+def test_mangled_programs_never_crash_the_compiler(seed):
+    """Programs with a line dropped, doubled, moved or with tokens swapped."""
+    chance = random.Random(seed)
+    lines = chance.choice(CORPUS).splitlines()
+    for _ in range(chance.randint(1, 3)):
+        at = chance.randrange(len(lines))
+        match chance.randrange(5):
+            case 0:
+                del lines[at]
+            case 1:
+                lines.insert(at, lines[at])
+            case 2:
+                lines.insert(at, lines[chance.randrange(len(lines))])
+            case 3:
+                words = lines[at].split(" ")
+                chance.shuffle(words)
+                lines[at] = " ".join(words)
+            case _:
+                for a, b in chance.sample([("u32", "u8"), ("u64", "Ptr[u8]"), ("i32", "bool"),
+                                           ("u8", "Slice[u8]"), (" + ", " - "), ("==", "<"),
+                                           ("[", "("), ("self", "it"), ("0", "-1")], 3):
+                    lines[at] = lines[at].replace(a, b)
+        lines = lines or [""]
+    source = "\n".join(lines) + "\n"
+    try:
+        ast.parse(source)
+    except (SyntaxError, ValueError):
+        return
+    assert "K1001" not in [c.split()[0] for c in codes(source)]
