@@ -121,7 +121,7 @@ def even(n: u32) -> bool:
 def odd(n: u32) -> bool:
     return False if n == 0 else even(n - 1)
 """
-    assert codes(source.replace("DECORATOR", "")) == ["K0704 5:1"]
+    assert codes(source.replace("DECORATOR", "")) == ["K0704 5:5"]
     assert codes(source.replace("DECORATOR", "@recursive(32)")) == []
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Control flow that Python allows and kpy does not.
 
-# error: K0408 at `def falls_off`
+# error: K0408 at `falls_off`
 # error: K0402 at `match k: case Kind.A: return 1`
 # error: K0403 at `x`
 # error: K0202 at `undefined`
