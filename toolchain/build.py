@@ -97,12 +97,12 @@ class Builder:
             self._whole_program(summaries, whole=False)
         return modules
 
-    def _whole_program(self, summaries: list[ModuleEffects], whole: bool) -> dict[str, int]:
+    def _whole_program(self, summaries: list[ModuleEffects], whole: bool) -> effects.Program:
         effects.check_bindings(summaries, self.sink, whole)
         graph = effects.Program(summaries, self.sink)
         graph.check_blocking()
         graph.check_recursion()
-        return graph.check_stack() if whole else {}
+        return graph
 
     # ---- compiling ------------------------------------------------------------------------------
 
@@ -123,14 +123,20 @@ class Builder:
         if not self.sink.errors:
             for compiled in done:
                 for made in compiled.effects.functions:
-                    made.frame = compiled.frames.get(made.symbol, made.frame)
-            self._whole_program([c.effects for c in done], whole)
+                    made.frame = compiled.frames.get(made.export or made.symbol, made.frame)
+            graph = self._whole_program([c.effects for c in done], whole)
+            if whole and not self.single:
+                graph.check_stack()
             self.stats.lap("effects", started)
         for compiled in done:
             for warning in compiled.warnings:
                 self.sink.report(warning)
         self.cache.trim()
         return done if not self.sink.errors else []
+
+    def keys(self, paths: list[Path]) -> list[str]:
+        """A key of each module of the program: together they decide what compile() makes."""
+        return [self._object_key(name) for name in self._scan_all(paths)]
 
     def objects(self, done: list[Compiled], keep: frozenset[str]) -> list[tuple[str, bytes]]:
         """(name, bytes) of the objects to link, the tables' among them.
@@ -149,29 +155,37 @@ class Builder:
         if self.single:
             texts = [c.ir for c in done] + ([tables] if tables else [])
             probes = [p for c in done for p in c.probes]
-            out += self._emit([Job("program", texts, self.options.target, self.options.opt_level,
-                                   keep=keep, probes=probes)], done)
+            made, frames = self._emit(Job("program", texts, self.options.target,
+                                          self.options.opt_level, keep=keep, probes=probes))
+            self._check_stack(done, frames)
+            out.append(("program", made))
         else:
             out = [(c.name, c.object) for c in done]
             if tables:
-                out += self._emit([Job("kpy.tables", [tables], self.options.target, 1)], done)
+                made, _ = self._emit(Job("kpy.tables", [tables], self.options.target, 1))
+                out.append(("kpy.tables", made))
         return out if not self.sink.errors else []
 
-    def _emit(self, jobs: list[Job], done: list[Compiled]) -> list[tuple[str, bytes]]:
-        key = cache.digest(cache.compiler_digest(), *(str(j.name) + str(j.target) + str(j.opt)
-                           + str(sorted(j.keep or ())) for j in jobs),
-                           *(str(t) for j in jobs for t in j.modules))
+    def _emit(self, job: Job) -> tuple[bytes, dict[str, int]]:
+        """The object of a job, and its functions' frames."""
+        key = cache.digest("emit", cache.compiler_digest(), job.name, job.target, str(job.opt),
+                           *sorted(job.keep or ()), "", *map(str, job.modules))
         found = self.cache.get(key)
-        if found is not None:
-            return found
-        out = []
-        for result in self.pool.compile(jobs):
+        if found is None:
+            result = self.pool.compile([job])[0]
             if result.failure is not None:
                 self._failed(result.failure, result.name)
-            out.append((result.name, result.object))
-        if not self.sink.errors:
-            self.cache.put(key, out)
-        return out
+            found = result.object, result.frames
+            if not self.sink.errors:
+                self.cache.put(key, found)
+        return found
+
+    def _check_stack(self, done: list[Compiled], frames: dict[str, int]) -> None:
+        """The stack of a program compiled whole; what was inlined has no frame of its own."""
+        for compiled in done:
+            for made in compiled.effects.functions:
+                made.frame = frames.get(made.export or made.symbol, 0)
+        effects.Program([c.effects for c in done], self.sink).check_stack()
 
     # ---- scanning -------------------------------------------------------------------------------
 

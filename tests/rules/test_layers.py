@@ -53,8 +53,3 @@ def test_file_opens_with_licence_and_idea(path):
     assert text.startswith("# SPDX-License-Identifier: BSD-3-Clause\n")
     assert ast.get_docstring(ast.parse(text)), "no docstring: say the file's idea"
 
-
-def test_machine_is_bound_to_a_platform_with_its_functions():
-    from toolchain import kernel  # noqa: PLC0415
-    for target in kernel.binding().values():
-        assert ROOT.joinpath(*target.split(".")).is_dir()

@@ -134,24 +134,24 @@ def summary(symbol: str, calls: list[str], frame: int = 0, entry: int = 0, recur
 
 def test_stack_is_the_deepest_chain_with_return_addresses():
     program = Program([ModuleEffects([
-        summary("main", ["a", "b"], 100, entry=500), summary("a", ["c"], 50),
-        summary("b", ["c"], 200), summary("c", [], 10)])], Sink())
+        summary("main", ["a", "b"], 108, entry=500), summary("a", ["c"], 58),
+        summary("b", ["c"], 208), summary("c", [], 18)])], Sink())
     assert program.check_stack()["main"] == 108 + 208 + 18
     assert not program.sink.errors
 
 
 def test_stack_that_does_not_fit_is_reported_with_its_chain():
     sink = Sink()
-    Program([ModuleEffects([summary("main", ["deep"], 100, entry=128),
-                            summary("deep", [], 300)])], sink).check_stack()
+    Program([ModuleEffects([summary("main", ["deep"], 108, entry=128),
+                            summary("deep", [], 308)])], sink).check_stack()
     assert [d.code for d in sink.diagnostics] == ["K0705"]
     assert [n for n, _ in sink.diagnostics[0].notes] == [
         "`main` uses 108 bytes", "`deep` uses 308 bytes"]
 
 
 def test_bounded_recursion_counts_its_rounds():
-    program = Program([ModuleEffects([summary("f", ["f", "leaf"], 40, recursive=10),
-                                      summary("leaf", [], 8)])], Sink())
+    program = Program([ModuleEffects([summary("f", ["f", "leaf"], 48, recursive=10),
+                                      summary("leaf", [], 16)])], Sink())
     assert program.check_stack()["f"] == 10 * 48 + 16
 
 

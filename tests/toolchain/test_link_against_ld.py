@@ -17,11 +17,15 @@ from hypothesis import strategies as st
 
 from tests.harness import probe
 from tests.toolchain.link_objects import asm, module
+from toolchain import kernel
 from toolchain.backend.assemble import assemble
+from toolchain.build import Builder
+from toolchain.diagnostics import Sink
 from toolchain.link.elf import SHDR, ObjectFile
 from toolchain.link.layout import PC64, USER, Layout
 from toolchain.link.linker import link
 from toolchain.link.script import linker_script
+from toolchain.options import Options
 
 MERGE = 0x10
 
@@ -100,6 +104,18 @@ def test_kernel_image_with_boot_code_and_debug_information(tmp_path):
         *(ObjectFile.parse(f"m{n}.o", module(n, 3, functions=4, structs=3)) for n in range(3)),
     ]
     compare(*both(tmp_path, objects, PC64))
+
+
+@pytest.mark.parametrize("mode", ["dev", "release"])
+def test_the_kernel_itself(tmp_path, mode):
+    sink = Sink()
+    builder = Builder(Options(target="pc64", mode=mode), [kernel.ROOT], sink,
+                      binding=kernel.binding())
+    done = builder.compile(kernel.files())
+    made = builder.objects(done, frozenset(["boot_entry"]))
+    builder.close()
+    assert not sink.errors, sink.render()
+    compare(*both(tmp_path, [ObjectFile.parse(f"{name}.o", data) for name, data in made], PC64))
 
 
 def test_linker_sets_and_boundary_symbols(tmp_path):

@@ -47,7 +47,8 @@ def binary(e: FunctionEmitter, ins: cfg.Binary) -> None:
 
 
 def _overflow(e: FunctionEmitter, op: str, base: types.IntType, left: str, right: str,
-              dest: str, trap: cfg.Trap) -> None:
+              dest: str, trap: cfg.Trap, shown: tuple[str, str] | None = None) -> None:
+    """`shown`: the values reported, where they are not the operands as computed."""
     name = f"llvm.{'s' if base.signed else 'u'}{op}.with.overflow.i{base.bits}"
     pair = f"{{i{base.bits}, i1}}"
     e.module.declare(name, f"declare {pair} @{name}(i{base.bits}, i{base.bits})")
@@ -55,7 +56,7 @@ def _overflow(e: FunctionEmitter, op: str, base: types.IntType, left: str, right
     e.put(f"{both} = call {pair} @{name}(i{base.bits} {left}, i{base.bits} {right})")
     e.put(f"{dest} = extractvalue {pair} {both}, 0")
     e.put(f"{failed} = extractvalue {pair} {both}, 1")
-    e.trap_if(failed, trap, [(base, left), (base, right)])
+    e.trap_if(failed, trap, [(base, value) for value in shown or (left, right)])
 
 
 def _shift(e: FunctionEmitter, ins: cfg.Binary, base: types.IntType, left: str) -> None:
@@ -179,7 +180,7 @@ def unary(e: FunctionEmitter, ins: cfg.Unary) -> None:
     elif ins.trap is None:
         e.put(f"{dest} = sub i{base.bits} 0, {operand}")
     else:
-        _overflow(e, "sub", base, "0", operand, dest, ins.trap)
+        _overflow(e, "sub", base, "0", operand, dest, ins.trap, (operand, "0"))
 
 
 def compare(e: FunctionEmitter, ins: cfg.Compare) -> None:

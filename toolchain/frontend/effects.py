@@ -50,7 +50,7 @@ class Summary:
     indirect: list[tuple[str, Spot, Spot | None]]
     taken: list[tuple[str, str]]
     must_not_block: list[tuple[str, Spot]]
-    frame: int | None = None         # bytes, from the object; None: not generated
+    frame: int | None = None         # bytes, from the object, the return address included
 
 
 @dataclass(slots=True)
@@ -308,7 +308,7 @@ class Program:
         return depth
 
     def _frame(self, symbol: str) -> int:
-        return (self.functions[symbol].frame or 0) + 8       # the return address (E3)
+        return self.functions[symbol].frame or 0
 
     def _depths(self) -> tuple[dict[str, int], dict[str, str]]:
         graph = {s: [c for c, _, _ in edges if c in self.functions]

@@ -28,7 +28,6 @@ class Type:
     size: int
     align: int
 
-    is_int = False        # IntType only
     is_scalar = True      # fits a register: loaded and stored whole
     is_aggregate = False  # lives in storage; expressions of it are places
 
@@ -64,7 +63,6 @@ class IntType(Type):
     """`u8` .. `i64`; widths that are not a power of two exist only as bit fields."""
 
     __slots__ = ("bits", "signed")
-    is_int = True
 
     def __init__(self, bits: int, signed: bool) -> None:
         self.bits, self.signed = bits, signed
@@ -467,6 +465,25 @@ def lossless(source: Type, target: Type) -> bool:
         return (source.params == target.params and source.result is target.result
                 and (target.throws or not source.throws) and source.throws == target.throws)
     return False
+
+
+def without_zero(ty: Type) -> Type | None:
+    """The part of `ty` for which all bits zero is no value (a pointer that is never null), or None.
+    """
+    if isinstance(ty, PtrType):
+        return None if ty.nullable else ty
+    if isinstance(ty, FnType | MmioType):
+        return ty
+    if isinstance(ty, ArrayType | AtomicType):
+        return without_zero(ty.elem) if not isinstance(ty, ArrayType) or ty.count else None
+    if isinstance(ty, TupleType):
+        return next((w for w in map(without_zero, ty.items) if w is not None), None)
+    if isinstance(ty, StructType):
+        return next((w for f in ty.fields.values()
+                     if (w := without_zero(f.ty)) is not None), None)
+    if isinstance(ty, UnionType):
+        return without_zero(ty.variants[0])
+    return None
 
 
 def extends(derived: Type, base: Type) -> bool:

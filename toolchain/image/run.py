@@ -24,7 +24,7 @@ DEFAULT_IMAGE = ROOT / "build" / "kernel.elf"
 GDB_ADDRESS = "tcp:localhost:1234"
 STX, ETX = b"\x02", b"\x03"
 _PANIC_LINGER_S = 2.0
-_PANIC = re.compile(rb"^" + qemu.PANIC_PREFIX, re.MULTILINE)
+_PANIC = re.compile(rb"(?:^|\x02)(" + qemu.PANIC_PREFIX + rb")", re.MULTILINE)
 _ADDRESS = re.compile(r"\b(?:0x)?([0-9a-f]{16})\b")
 
 
@@ -49,6 +49,7 @@ class Console:
     log: bytearray = field(default_factory=bytearray)
     status: int | None = None
     _output: bool = False
+    _line: bytes | None = b""      # an unfinished line held back; None once a panic is seen
     _tail: bytes | None = None
     _panic_at: int | None = None
     _line_at: int = 0
@@ -57,6 +58,8 @@ class Console:
         self.log += data
         self._look_for_panic()
         data = data.replace(b"\r", b"")
+        if self._line is None:
+            return
         if self._tail is not None:
             self._end(data)
             return
@@ -65,10 +68,23 @@ class Console:
             self._output = bool(mark)
         if self._output and data:
             text, mark, rest = data.partition(ETX)
-            self.show(text)
+            self._show(text, bool(mark))
             if mark:
                 self._tail = b""
                 self._end(rest)
+
+    def _show(self, text: bytes, last: bool) -> None:
+        """Show output, but for what is, or may become, the line of a panic."""
+        text = self._line + text
+        found = re.search(rb"^" + qemu.PANIC_PREFIX, text, re.MULTILINE)
+        if found:
+            self.show(text[: found.start()])
+            self._line = None
+            return
+        start = text.rfind(b"\n") + 1
+        hold = not last and qemu.PANIC_PREFIX.startswith(text[start:])
+        self._line = text[start:] if hold else b""
+        self.show(text[:start] if hold else text)
 
     @property
     def panic(self) -> bytes | None:
@@ -78,7 +94,7 @@ class Console:
     def _look_for_panic(self) -> None:
         if self._panic_at is None:
             found = _PANIC.search(self.log, self._line_at)
-            self._panic_at = found.start() if found else None
+            self._panic_at = found.start(1) if found else None
             self._line_at = self.log.rfind(b"\n") + 1
 
     def _end(self, data: bytes) -> None:

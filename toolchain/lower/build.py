@@ -194,7 +194,7 @@ class Builder:
         return before
 
     def _at(self, loc: tree.Loc, scope: cfg.Scope) -> cfg.At:
-        key = (loc[1:3], id(loc[0]), id(scope))
+        key = (loc[1:], id(loc[0]), id(scope))
         at = self.ats.get(key)
         if at is None:
             at = self.ats[key] = cfg.At(loc, scope)

@@ -14,7 +14,7 @@ class Node:
     red: bool
 
 
-nodes: Array[Node, COUNT]
+nodes: Array[Node, COUNT] = [Node(left=nil, right=nil, parent=nil)] * COUNT
 nil: Node = Node(left=nil, right=nil, parent=nil)
 root: Ptr[Node] = nil
 

@@ -104,8 +104,10 @@ def _zeroed(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
     ty = typeexpr.resolve(b.cx, b.scope, node.args[0])
     if ty is t.POISON or not require_layout(b, ty, node):
         return b.poison(node)
-    if isinstance(ty, t.PtrType) and not ty.nullable:
-        return b.error("K0314", node, f"`{ty.name}` has no zero")
+    wrong = t.without_zero(ty)
+    if wrong is not None and not b.scope.module.unsafe:
+        return b.error("K0314", node, f"`{wrong.name}` is never null, so it has no zero",
+                       help="make it `| None`; an unsafe module may fill it in afterwards")
     return tree.ZeroInit(ty, b.loc(node))
 
 
@@ -131,14 +133,16 @@ def check_static_assert(cx: Any, scope: Any, node: ast.Call) -> None:
 def _trunc(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
     if not _counted(b, node, 2):
         return b.poison(node)
-    ty = typeexpr.resolve(b.cx, b.scope, node.args[0])
+    plain = vocabulary.PLAIN_TYPES.get(vocabulary_name(b, node.args[0]))    # u3 is fine here
+    ty = plain or typeexpr.resolve(b.cx, b.scope, node.args[0])
     made = expr.value(b, node.args[1])
     if t.POISON in (ty, made.ty):
         return b.poison(node)
     if not isinstance(ty, t.IntType):
         return b.error("K0308", node.args[0], f"`trunc` makes an integer, not `{ty.name}`")
     if made.ty is t.LITERAL:
-        return tree.Const(ty, b.loc(node), ty.wrap(made.value))      # type: ignore[attr-defined]
+        done = tree.Const(ty, b.loc(node), ty.wrap(made.value))      # type: ignore[attr-defined]
+        return calls.whole_width(done)
     if isinstance(made.ty, t.NewtypeType | t.BitsType | t.EnumType):
         made = tree.Convert(made.ty.base, made.loc, "raw", made)
     if not isinstance(made.ty, t.IntType):
@@ -147,7 +151,7 @@ def _trunc(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
     if kind == "widen" and not t.lossless(made.ty, ty):      # sign-extend, then read as unsigned
         made = tree.Convert(t.int_type(ty.bits, True), made.loc, "widen", made)
         kind = "trunc"
-    return tree.Convert(ty, b.loc(node), kind, made)
+    return calls.whole_width(tree.Convert(ty, b.loc(node), kind, made))
 
 
 def _wrapping(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:

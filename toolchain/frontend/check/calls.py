@@ -57,7 +57,8 @@ def call(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
 def _vocabulary(b: Body, node: ast.Call, name: str, want: t.Type | None) -> tree.Expr:
     plain = vocabulary.PLAIN_TYPES.get(name)
     if plain is not None:
-        return construct(b, node, plain, want)
+        made = construct(b, node, plain, want)
+        return whole_width(made) if isinstance(plain, t.IntType) else made
     if name in vocabulary.FUNCTIONS:
         return builtins.call(b, node, name, want)
     if name in vocabulary.TYPE_FORMS and isinstance(node.func, ast.Subscript):
@@ -67,6 +68,14 @@ def _vocabulary(b: Body, node: ast.Call, name: str, want: t.Type | None) -> tree
                        help="write `raise Errno(code)`")
     return b.error("K0320", node, f"`{name}` cannot be called",
                    help="it belongs in an annotation or a decorator")
+
+
+def whole_width(made: tree.Expr) -> tree.Expr:
+    """A value of a bit field's odd width, in the smallest whole type that holds it."""
+    ty = made.ty
+    if not isinstance(ty, t.IntType) or ty.bits in (8, 16, 32, 64):
+        return made
+    return tree.Convert(classes._holder(ty.bits), made.loc, "widen", made)
 
 
 def _static(b: Body, node: ast.Call, func: ast.expr) -> tree.Expr | None:
@@ -474,8 +483,8 @@ def _struct(b: Body, node: ast.Call, ty: t.StructType) -> tree.Expr:
         if isinstance(field.ty, t.FnType):
             note_table(b, ty, name, fields[name])
     for name, field in ty.fields.items():
-        if name not in fields and isinstance(field.ty, t.PtrType) and not field.ty.nullable:
-            b.error("K0314", node, f"`{name}` would be null: `{field.ty.name}` has no zero",
+        if name not in fields and (wrong := t.without_zero(field.ty)) is not None:
+            b.error("K0314", node, f"`{name}` would begin as null: `{wrong.name}` has no zero",
                     help=f"give it: `{ty.name}(..., {name}=...)`, or declare it `| None`")
             ok = False
     return tree.StructLit(ty, b.loc(node), fields) if ok else b.poison(node)
@@ -508,6 +517,15 @@ def refuse_copy(b: Body, made: tree.Expr, node: ast.AST) -> tree.Expr:
     return made
 
 
+def fit_bits(b: Body, made: tree.Expr, field: t.Field) -> tree.Expr:
+    """`made` for a bit field: traps unless it fits the field's bits."""
+    ty = field.ty
+    if isinstance(made, tree.Const) or not isinstance(ty, t.IntType) or field.width >= ty.bits:
+        return made
+    narrow = tree.Convert(t.int_type(field.width), made.loc, "trunc" if b.wrap else "checked", made)
+    return tree.Convert(ty, made.loc, "widen", narrow)
+
+
 def _bit_fields(b: Body, node: ast.Call, ty: t.BitsType) -> dict[str, tree.Expr] | None:
     fields: dict[str, tree.Expr] = {}
     if node.args:
@@ -520,7 +538,8 @@ def _bit_fields(b: Body, node: ast.Call, ty: t.BitsType) -> dict[str, tree.Expr]
             b.error("K0203", keyword, f"`{ty.name}` has no field `{keyword.arg}`",
                     help=nearest(keyword.arg or "", tuple(ty.fields)))
             return None
-        made = expr.converted(b, keyword.value, field.ty, f"field `{field.name}`")
+        made = fit_bits(b, expr.converted(b, keyword.value, field.ty, f"field `{field.name}`"),
+                        field)
         if isinstance(made, tree.Const) and made.value >= 1 << field.width:
             made = b.error("K0311", keyword.value, f"{made.value} does not fit `{field.name}`, "
                            f"which has {field.width} bit{'s' * (field.width != 1)}")

@@ -423,6 +423,9 @@ def _bit_field(cx: Context, scope: Scope, item: ast.AnnAssign, following: int) -
         low = following
     if ty is t.POISON:
         return None
+    if isinstance(ty, t.EnumType) and any(v >> width or v < 0 for v in ty.members.values()):
+        cx.error("K0214", scope, item, f"not every member of `{ty.name}` fits {width} bits")
+        return None
     return t.Field(name, ty, item.lineno, 0, low, width, lock_letter(scope.module.source,
                                                                     item.lineno))
 

@@ -326,6 +326,9 @@ def member(b: Body, node: ast.Attribute, base: tree.Expr) -> tree.Expr:
     if place is None:
         return b.poison(node)
     ty = place.ty
+    if name == "value" and isinstance(place, tree.Deref) and (
+            not ty.is_aggregate and not isinstance(ty, t.BitsType)):
+        return place                       # what a Ptr to a scalar points to
     if isinstance(ty, t.StructType | t.BitsType):
         if not require_layout(b, ty, node):
             return b.poison(node)
@@ -392,7 +395,7 @@ def _no_attribute(b: Body, ty: t.Type, name: str, node: ast.Attribute) -> str:
         return "a number has no attributes; what can be done with it are functions of kpy"
     if isinstance(ty, t.SliceType | t.ArrayType):
         return "its length is len(x); it has copy_from(other) and fill(value)"
-    return ""
+    return "a `Ptr` to a number is read as `p.value`" if isinstance(ty, t.IntType) else ""
 
 
 def storage(b: Body, base: tree.Expr, node: ast.AST) -> tree.Expr | None:

@@ -108,7 +108,8 @@ def _pack(b: Body, node: ast.expr, whole: ast.expr, text: str, ty: t.Type, is_te
     word |= bool(found["zero"]) << 16
     word |= bool(found["alt"] or (pointer and found["kind"] is None)) << 17
     word |= signed << 18
-    word |= (found["align"] == "<") << 19
+    left = found["align"] == "<" or (is_text and found["align"] is None)    # as Python has it
+    word |= left << 19
     word |= (kind == "X") << 20
     word |= (ty is t.BOOL and found["kind"] is None) << 21
     word |= bool(found["sign"]) << 22

@@ -165,9 +165,10 @@ def _variable(cx: Context, decl: Variable) -> tree.Global | None:
         if value is const.FAILED:
             return None
         made.init = value
-    elif isinstance(ty, t.PtrType) and not ty.nullable:
-        cx.error("K0314", scope, node, f"`{decl.name}` would begin as null",
-                 help=f"give it a value, or the type `{ty.name} | None`")
+    elif (wrong := t.without_zero(ty)) is not None:
+        cx.error("K0314", scope, node, f"`{decl.name}` would begin as zero, and `{wrong.name}` is "
+                 "never null", help="give it a value, make the pointer `| None`, or write "
+                 f"`= zeroed({ast.unparse(note)})` in an unsafe module that fills it in time")
         return None
     return made
 
@@ -177,6 +178,9 @@ def _initial(cx: Context, scope: Scope, node: ast.expr, ty: t.Type, made: tree.G
         head = cx.resolve(scope, node.func)
         name = head.made if isinstance(head, Vocabulary) else ""
         if name == "zeroed":
+            if t.without_zero(ty) is not None and not scope.module.unsafe:
+                cx.error("K0801", scope, node, f"`{ty.name}` holds pointers that are never null: "
+                         "`zeroed` of it is for unsafe modules")
             return None
         if name == "symbol_address" and len(node.args) == 1 and isinstance(
                 node.args[0], ast.Constant):

@@ -185,6 +185,9 @@ def _annotated(b: Body, node: ast.AnnAssign) -> None:
         return
     if node.value is None and not ty.is_aggregate:
         return                     # declared, not assigned: reading it first is an error
+    if node.value is None and (wrong := t.without_zero(ty)) is not None:
+        b.error("K0314", node, f"`{name}` would begin as zero, and `{wrong.name}` is never null",
+                help="give it a value, or make the pointer `| None`")
     b.out.append(tree.Declare(b.loc(node), var, made))
     if made is not None:
         _learn(b, var, made)
@@ -274,6 +277,9 @@ def put(b: Body, place: tree.Expr, made: tree.Expr, node: ast.AST) -> None:
     loc = b.loc(node)
     if made.ty is t.POISON:
         return
+    if isinstance(place, expr.RegisterBits) or (
+            isinstance(place, tree.FieldPlace) and isinstance(place.base.ty, t.BitsType)):
+        made = calls.fit_bits(b, made, place.field)
     if isinstance(place, expr.Register | expr.RegisterBits):
         _put_register(b, place, made, node)
         return
