@@ -12,8 +12,10 @@ import pytest
 from tests.toolchain.diagnose import codes, diagnostics, rendered
 from toolchain import explain
 from toolchain.backend import llvm
+from toolchain.diagnostics import Sink
 from toolchain.driver import check_files, main
 from toolchain.frontend.check import stmt
+from toolchain.host import compile
 
 ROOT = Path(__file__).resolve().parents[2]
 TOLD = sorted(path.stem for path in explain.FOLDER.glob("K*.md"))
@@ -23,6 +25,7 @@ ELSEWHERE = {
     "K0002": "test_explain.py", "K0003": "test_explain.py", "K0005": "test_bad_input.py",
     "K0006": "test_bad_input.py", "K0705": "test_effects.py", "K1001": "test_explain.py",
     "K1002": "test_explain.py", "K1003": "test_explain.py",
+    **dict.fromkeys(("K1101", "K1102", "K1103", "K1104"), "test_explain.py"),
 }
 
 
@@ -135,6 +138,34 @@ def test_k0002_bytes_that_are_no_text_are_pointed_at():
     found = diagnostics(b'x = "\xe9"\n')
     assert [d.message for d in found] == ["this file is not UTF-8: byte 0xe9 at line 1"]
     assert codes(b'x = "\xe9"\n') == ["K0002 1:6"]
+
+
+@pytest.mark.parametrize("code", ["K1103", "K1104"])
+def test_k1103_k1104_a_tool_that_fails_is_quoted(code):
+    sink = Sink()
+    with pytest.raises(compile.Failed):
+        compile.run([sys.executable, "-c", "raise SystemExit('no such thing')"], sink,
+                    "the tool refused", code)
+    assert [d.code for d in sink.diagnostics] == [code]
+    text = sink.render()
+    assert "the tool refused" in text and "no such thing" in text
+
+
+def test_k1101_a_missing_c_compiler_is_named(monkeypatch):
+    monkeypatch.setattr(compile, "compiler_name", lambda: "")
+    sink = Sink()
+    with pytest.raises(compile.Failed):
+        compile.need_compiler(sink)
+    assert sink.diagnostics[0].render().startswith("error[K1101]: there is no C compiler")
+
+
+def test_k1102_a_missing_cython_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr(compile, "compiler_name", lambda: "cc")
+    monkeypatch.setattr(compile.importlib.util, "find_spec", lambda name: None)
+    sink = Sink()
+    with pytest.raises(compile.Failed):
+        compile.extension(tmp_path / "a.pyx", tmp_path / "a.so", sink)
+    assert sink.diagnostics[0].render().startswith("error[K1102]: Cython is not installed")
 
 
 def test_k0005_a_cycle_of_packages_is_shown_whole():

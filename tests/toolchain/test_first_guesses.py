@@ -969,7 +969,7 @@ def g() -> u32:
     return 1
 x: u32 = g()
 """),
-    "no null global": ("K0314", "give it a value, or the type `Ptr[P] | None`", """
+    "no null global": ("K0314", "give it a value, make the pointer `| None`", """
 @struct
 class P:
     x: u32
