@@ -596,7 +596,7 @@ def f(p: Ptr[P]) -> u32:
     "match string": ("K0346", "a character is a number: `ord('a')`", """
 def f(n: u32) -> u32:
     match n:
-        case "a":
+        case "ab":
             return 1
         case _:
             return 0
