@@ -5,6 +5,7 @@
     kpyc build [FILE...]               an image (the kernel, without FILE)
     kpyc run FILE FUNCTION [ARG...]    compile for this machine and call a function
     kpyc dump --stage S FILE[:FUNC]    what a pass makes: typed, cfg, ir, asm
+    kpyc host FILE... -o NAME          a Python module of compiled kpy, for tests
     kpyc symbols IMAGE                 addresses, functions, files and lines of an image
     kpyc explain K0308                 the longer story of a diagnostic
 
@@ -204,6 +205,11 @@ def _dump(flags: argparse.Namespace, sink: Sink) -> int:
     return 0
 
 
+def _host(flags: argparse.Namespace, sink: Sink) -> int:
+    from toolchain.host import command  # noqa: PLC0415
+    return command.run(flags, sink)
+
+
 def _symbols(flags: argparse.Namespace, sink: Sink) -> int:
     from toolchain.link.errors import LinkError  # noqa: PLC0415
     from toolchain.link.symbols import SymbolTable  # noqa: PLC0415
@@ -331,6 +337,9 @@ def _parser() -> argparse.ArgumentParser:
     dump.add_argument("file", metavar="FILE[:FUNCTION]")
     dump.add_argument("--target", choices=("pc64", "user", "host"), help="default: pc64")
     dump.add_argument("--release", action="store_true", help="as build --release")
+    from toolchain.host import command as host_command  # noqa: PLC0415
+    host_command.arguments(command(
+        "host", _host, "compile for this machine and bind to Python, as a module to import"))
     symbols = command("symbols", _symbols, "list an image's addresses, functions and lines")
     symbols.add_argument("image", metavar="IMAGE")
     story = command("explain", _explain, "the longer story of a diagnostic, with an example")

@@ -3,7 +3,7 @@
 
 One file a code, K0308.md: a title, the story, and where one file can show it, a program that is
 refused, what the compiler says of it, and the program as it should be.  The linker's are in
-link/stories.py.
+link/stories.py, those of host bindings in host/stories.py.
 
     # a value has another type than is wanted     -> `title`
     kpy converts a value only where ...           -> `text`
@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from toolchain.host import stories as host_stories
 from toolchain.link import stories as link_stories
 
 FOLDER = Path(__file__).parent
@@ -42,7 +43,7 @@ class Story:
 def stories() -> dict[str, Story]:
     """Every story, by code."""
     found = {code: Story(title, text.strip()) for code, (title, text)
-             in link_stories.STORIES.items()}
+             in {**link_stories.STORIES, **host_stories.STORIES}.items()}
     found |= {path.stem: read(path) for path in FOLDER.glob("K*.md")}
     return dict(sorted(found.items()))
 

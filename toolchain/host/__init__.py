@@ -50,8 +50,8 @@ def build(paths: Any, *, name: str = "", folder: Path | None = None, fresh: bool
     built again, and is loaded once in a process; fresh: loaded anew, with state of its own.
     Raises HostError with the compiler's diagnostics.
     """
-    from toolchain.host import steps  # noqa: PLC0415  (the compiler takes its time)
     from toolchain.host import compile as tools  # noqa: PLC0415
+    from toolchain.host import steps  # noqa: PLC0415  (the compiler takes its time)
     files = [Path(p) for p in ([paths] if isinstance(paths, str | Path) else paths)]
     sink = Sink()
     try:

@@ -35,7 +35,7 @@ FLAGS = ["-O1", "-w", "-fPIC", "-fno-strict-aliasing", "-shared"]
 Progress = Callable[[str], None]
 
 
-class Failed(Exception):
+class Failed(Exception):  # noqa: N818
     """A step did not work; the sink has why."""
 
 
@@ -159,10 +159,13 @@ def native_folder(folder: Path, name: str) -> Path:
         folder / f"kpyhost{SUFFIX}").is_file() else ROOT / "build" / "host" / name
 
 
-def load_native(folder: Path) -> ModuleType:
-    """The native runtime: one in a process, whichever build came first."""
+def load_native(folder: Path, name: str) -> ModuleType:
+    """The native runtime `name`: one in a process, whichever build came first."""
     found = sys.modules.get("kpyhost")
     if found is None:
         found = load_extension("kpyhost", folder / f"kpyhost{SUFFIX}")
+        found.built = name                                       # type: ignore[attr-defined]
         sys.modules["kpyhost"] = found
+    if found.built != name:
+        raise ImportError(f"this build needs {name}, and {found.built} is loaded: build it again")
     return found

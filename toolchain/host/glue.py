@@ -22,11 +22,12 @@ from typing import Any
 from toolchain.frontend.types import round_up
 from toolchain.host.describe import Json, literal_docs
 
-_C_WORDS = frozenset(
-    "int long short char float double void signed unsigned bint struct enum union const volatile "
-    "cdef cpdef ctypedef cimport include extern public readonly inline nogil gil api NULL DEF IF "
-    "ELIF ELSE sizeof size_t ssize_t object packed register new del operator namespace by "
-    "complex".split())
+_C_WORDS = frozenset([
+    "DEF", "ELIF", "ELSE", "IF", "NULL", "api", "bint", "by", "cdef", "char", "cimport", "complex",
+    "const", "cpdef", "ctypedef", "del", "double", "enum", "extern", "float", "gil", "include",
+    "inline", "int", "long", "namespace", "new", "nogil", "object", "operator", "packed", "public",
+    "readonly", "register", "short", "signed", "size_t", "sizeof", "ssize_t", "struct", "union",
+    "unsigned", "void", "volatile"])
 _IN_FRAME = frozenset(["slice", "mptr", "tuple"])     # their arguments may need temporary memory
 _AGGREGATE = frozenset(["struct", "union", "array"])
 

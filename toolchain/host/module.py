@@ -53,7 +53,8 @@ class HostModule(ModuleType):
     def __init__(self, name: str, folder: Path) -> None:
         super().__init__(name, f"kpy bound to Python, from {folder}")
         described = json.loads((folder / "layout.json").read_text())
-        native = tools.load_native(tools.native_folder(folder, described["native"]))
+        built = described["native"]
+        native = tools.load_native(tools.native_folder(folder, built), built)
         self.__file__ = str(folder / "code.so")
         self._core = core = native.Module(name, folder / "code.so", described)
         self.types: dict[str, Any] = {}

@@ -53,7 +53,7 @@ def build_folder(paths: Iterable[Path | str], options: Options, sink: Sink, *,
     files = [Path(p) for p in paths]
     for path in files:
         if not path.is_file():
-            sink.error("K0901", None, f"there is no file `{path}`")
+            sink.error("K1105", None, f"there is no file `{path}`")
             raise tools.Failed
     from toolchain.driver import roots_of  # noqa: PLC0415  (the driver imports us)
     say = progress or quiet_unless_long()

@@ -36,12 +36,11 @@ cdef int enter(Module m, void* target, void* args, void* out, bint throws, str n
 
 
 cdef object signalled(str name):
-    """What a signal in compiled code means."""
+    """What a signal in compiled code means: of Ctrl-C or a timer, what Python makes of it."""
     global kpy_signal
     cdef Dl_info info
     number, kpy_signal = kpy_signal, 0
-    if number == 2:
-        return KeyboardInterrupt()
+    PyErr_CheckSignals()                # raises what Python's handler raises
     where = f"{<uintptr_t>kpy_fault_code:#x}"
     if dladdr(kpy_fault_code, &info) and info.dli_sname != NULL:
         where = (<bytes>info.dli_sname).decode()
@@ -155,8 +154,8 @@ cdef int64_t native(Module m, Up up, char* args, char* out) except? -1:
     elif kind == 9 or kind == 10:
         device, offset = m.device(a[0], up.name)
         if kind == 9:
-            value = device.read(offset, <uint32_t>a[1])
-            if not 0 <= value < 1 << (8 * <uint32_t>a[1]):
+            value = operator.index(device.read(offset, <uint32_t>a[1]))
+            if not 0 <= value <= ~<uint64_t>0 >> (64 - 8 * <uint32_t>a[1]):
                 raise OverflowError(f"read: {value} does not fit {<uint32_t>a[1]} bytes")
             (<uint64_t*>out)[0] = value
         else:
@@ -391,6 +390,7 @@ cdef class Module:
         """A copy of all writable data, and of what was lent to compiled code."""
         cdef Snapshot taken = Snapshot()
         cdef Memory memory
+        kpy_take_signals()              # a test's time limit came since
         taken.module = self
         taken.sections = [PyBytes_FromStringAndSize(<char*><uintptr_t>start, size)
                           for start, size in self.sections]

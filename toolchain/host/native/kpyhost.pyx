@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# cython: language_level=3, binding=True, embedsignature=False
+# cython: language_level=3, binding=True, embedsignature=False, nonecheck=True
 """The native runtime of host bindings: values between Python and kpy memory, calls both ways.
 
 One of it serves every bound module of a process; the glue generated for a module calls it.

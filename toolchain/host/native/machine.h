@@ -51,30 +51,35 @@ static volatile int kpy_signal;         /* what ended it, if a signal did */
 static void *volatile kpy_fault_data;   /* the address it touched */
 static void *volatile kpy_fault_code;   /* the instruction */
 
-static const int kpy_signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGINT};
+static const int kpy_signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGINT, SIGALRM};
 enum { KPY_SIGNALS = sizeof kpy_signals / sizeof kpy_signals[0] };
 static struct sigaction kpy_before[KPY_SIGNALS];
 
-static void kpy_on_signal(int number, siginfo_t *info, void *context) {
-    ucontext_t *machine = context;
-    if (kpy_running) {
-        kpy_running = 0;
-        kpy_signal = number;
-        kpy_fault_data = number == SIGINT ? 0 : info->si_addr;
-        kpy_fault_code = (void *)machine->uc_mcontext.gregs[REG_RIP];
-        machine->uc_mcontext.gregs[REG_RIP] = (greg_t)kpy_host_unwind;
-        return;
-    }
+static int kpy_from_outside(int number) { return number == SIGINT || number == SIGALRM; }
+
+static void kpy_chain(int number, siginfo_t *info, void *context) {
     for (int i = 0; i < KPY_SIGNALS; i++) {
         if (kpy_signals[i] != number) continue;
         struct sigaction *before = &kpy_before[i];
         if (before->sa_flags & SA_SIGINFO) before->sa_sigaction(number, info, context);
         else if (before->sa_handler == SIG_DFL) {
             sigaction(number, before, 0);   /* happens again, and then ends the process */
-            if (number == SIGINT) raise(number);
+            if (kpy_from_outside(number)) raise(number);
         } else if (before->sa_handler != SIG_IGN) before->sa_handler(number);
-        return;
     }
+}
+
+/* What comes from outside goes to Python's handler as well, which only makes a note of it. */
+static void kpy_on_signal(int number, siginfo_t *info, void *context) {
+    ucontext_t *machine = context;
+    int running = kpy_running;
+    if (!running || kpy_from_outside(number)) kpy_chain(number, info, context);
+    if (!running) return;
+    kpy_running = 0;
+    kpy_signal = number;
+    kpy_fault_data = kpy_from_outside(number) ? 0 : info->si_addr;
+    kpy_fault_code = (void *)machine->uc_mcontext.gregs[REG_RIP];
+    machine->uc_mcontext.gregs[REG_RIP] = (greg_t)kpy_host_unwind;
 }
 
 /* Take the signals; again where someone else took them since.  For this thread, a stack for them. */
@@ -93,7 +98,7 @@ static void kpy_take_signals(void) {
         kpy_before[i] = now;
         struct sigaction ours = {0};
         ours.sa_sigaction = kpy_on_signal;
-        ours.sa_flags = SA_SIGINFO | SA_ONSTACK | (kpy_signals[i] == SIGINT ? 0 : SA_NODEFER);
+        ours.sa_flags = SA_SIGINFO | SA_ONSTACK | (kpy_from_outside(kpy_signals[i]) ? 0 : SA_NODEFER);
         sigemptyset(&ours.sa_mask);
         sigaction(kpy_signals[i], &ours, 0);
     }

@@ -163,8 +163,9 @@ cdef class Struct(View):
 
     def copy(self):
         """A new one with the same bytes."""
+        cdef char* source = address_of(self)
         cdef View made = allocate(self.type)
-        memcpy(made.pointer, address_of(self), self.type.size)
+        memcpy(made.pointer, source, self.type.size)
         return made
 
     def __repr__(self):
