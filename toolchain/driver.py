@@ -20,6 +20,7 @@ import argparse
 import ast
 import ctypes
 import gc
+import subprocess
 import sys
 import time
 import traceback
@@ -122,6 +123,8 @@ def _build(flags: argparse.Namespace, sink: Sink) -> int:
             try:
                 parsed = [ObjectFile.parse(name, data) for name, data in objects]
                 linker.link(parsed, layout=layout.LAYOUTS[target], output=output)
+                if target == "user":
+                    output.chmod(0o755)
                 check.check_image(output, layout=layout.LAYOUTS[target],
                                   exempt=("boot_*",))
             except LinkError as error:
@@ -159,7 +162,16 @@ def _run(flags: argparse.Namespace, sink: Sink) -> int:
     if sink.errors:
         return 1
     keep = frozenset({found[0].symbol, f"kpy.call.{found[0].symbol}"})
-    program = jit.load([d for _, d in builder.objects(done, keep)], builder.pool)
+    try:
+        program = jit.load([d for _, d in builder.objects(done, keep)], builder.pool)
+    except subprocess.CalledProcessError as error:
+        said = (error.stderr or b"").decode("utf-8", "replace").strip()
+        sink.error("K1104", None, "the objects could not be linked for this machine",
+                   notes=tuple((line, None) for line in said.splitlines()[:8]),
+                   help="what is @extern or an @upcall must be defined in these files, and "
+                        "`kpyc run` brings kpy.rt itself")
+        builder.close()
+        return 1
     try:
         result = program.call(found[0], *arguments)
     except jit.Raised as error:
