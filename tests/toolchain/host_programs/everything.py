@@ -1,7 +1,36 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Values of every kind, passed and returned: what the tests of host bindings call."""
-from kpy import (Array, Atomic, Errno, Fn, Ptr, Slice, Str, Union, be32, bits, Bit, Bits, enum, flags, i8, i32, i64,
-    extern, kprintf, panic, struct, throws, u8, u16, u32, u64, upcall, le16, PhysAddr)
+from kpy import (
+    Array,
+    Atomic,
+    Bit,
+    Bits,
+    Errno,
+    Fn,
+    PhysAddr,
+    Ptr,
+    Slice,
+    Str,
+    Union,
+    be32,
+    bits,
+    enum,
+    extern,
+    flags,
+    i8,
+    i32,
+    i64,
+    kprintf,
+    le16,
+    panic,
+    struct,
+    throws,
+    u8,
+    u16,
+    u32,
+    u64,
+    upcall,
+)
 
 @enum(u8)
 class Mode:
