@@ -330,7 +330,7 @@ class Builder:
             spot = (probe.path, probe.line, probe.col, probe.end_line, probe.end_col)
             self.sink.error("K0804", effects.locate(spot), f"this assembly is wrong: "
                             f"{failure.message}", help="templates are AT&T syntax: source first, "
-                            "registers with %%")
+                            "registers with %")
             return
         if failure.kind == "link":
             self.sink.error("K0902", None, f"in `{name}`: {failure.message.strip()}")

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
@@ -74,8 +73,13 @@ def story(code: str) -> str | None:
 
 def nearest(code: str) -> str:
     """The code most like `code`, or ""."""
-    close = get_close_matches(_spelled(code), list(stories()), 1, 0.6)
-    return close[0] if close else ""
+    digits = re.sub(r"\D", "", code)
+    for length in range(len(digits), 1, -1):
+        family = [c for c in stories() if c.startswith(f"K{digits[:length]}")]
+        if family:
+            wanted = int(digits.ljust(4, "0")[:4])
+            return min(family, key=lambda c: abs(int(c[1:]) - wanted))
+    return ""
 
 
 def _spelled(code: str) -> str:

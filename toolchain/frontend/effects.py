@@ -102,9 +102,9 @@ def _spot(loc: Loc) -> Spot:
 
 def _summary(function: tree.Function) -> Summary:
     attrs, effects = function.attrs, function.effects
-    made = Summary(function.symbol, function.name, _spot(function.loc), attrs.may_block, attrs.no_block,
-                   attrs.interrupt, attrs.recursive, attrs.entry_stack, attrs.export, [], [], [],
-                   [])
+    made = Summary(function.symbol, function.name, _spot(function.loc), attrs.may_block,
+                   attrs.no_block, attrs.interrupt, attrs.recursive, attrs.entry_stack,
+                   attrs.export, [], [], [], [])
     if effects is not None:
         made.calls = [(s, _spot(loc), r and _spot(r)) for s, loc, r in effects.calls]
         made.indirect = [(key if isinstance(key, str) else ".".join(key), _spot(loc),
@@ -128,6 +128,12 @@ def _taken(ty: t.Type, data: Any, out: list[tuple[str, str]], key: str = "") -> 
             _taken(ty.elem, part, out)
 
 
+def implemented_twice(sink: Sink, symbol: str, loc: Loc, first: Loc) -> None:
+    """Report the second implementation of an upcall."""
+    sink.error("K0222", loc, f"`{symbol}` is implemented twice", notes=(("the first is", first),),
+               help="remove one of them")
+
+
 def check_bindings(modules: list[ModuleEffects], sink: Sink, whole: bool) -> None:
     """Each @upcall has one @implements, each key of a table one record.
 
@@ -137,8 +143,7 @@ def check_bindings(modules: list[ModuleEffects], sink: Sink, whole: bool) -> Non
     for module in modules:
         for symbol, spot in module.implements.items():
             if symbol in found and found[symbol] != spot:
-                sink.error("K0222", locate(spot), f"`{symbol}` is implemented twice",
-                           notes=(("the other is here", locate(found[symbol])),))
+                implemented_twice(sink, symbol, locate(spot), locate(found[symbol]))
             found[symbol] = spot
     if whole:
         wanted = {s: spot for m in modules for s, spot in m.upcalls.items() if s not in found}
@@ -153,6 +158,7 @@ def check_bindings(modules: list[ModuleEffects], sink: Sink, whole: bool) -> Non
             if first is not entry and entry.unique:
                 sink.error("K0223", locate(entry.spot),
                            f"number {entry.key} of table `{entry.table}` is taken",
+                           help="give it a number of its own",
                            notes=((f"`{first.name}` has it", locate(first.spot)),))
 
 
@@ -250,7 +256,8 @@ class Program:
                           locate(where)))
             symbol = following
         last = self.functions.get(symbol)
-        chain.append((f"`{self._name(symbol)}` is @may_block", locate(last.spot) if last else None))
+        chain.append((f"`{self._name(symbol)}` is @may_block",
+                      locate(last.spot) if last else None))
         self.sink.error(code, locate(spot), message, help=help, notes=(*notes, *chain))
 
     def check_recursion(self) -> None:

@@ -362,7 +362,7 @@ class _Collector:
         elif isinstance(value, ast.Subscript | ast.BinOp) and _looks_like_type(value):
             self._declare(Alias(name, self.module, node))
         else:
-            self.sink.error("K0104", self.module.source.loc(node),
+            self.sink.error("K0104", self.module.source.loc(node.targets[0]),
                             f"module variable `{name}` needs a type",
                             help=f"write `{name}: Final = ...` for a constant, "
                                  f"`{name}: u32 = ...` for a variable")
@@ -381,7 +381,18 @@ def _looks_like_type(node: ast.expr) -> bool:
 def _module_help(name: str, program: Program) -> str:
     head = name.split(".", maxsplit=1)[0]
     if head in ("os", "sys", "time", "math", "random", "struct", "re", "dataclasses", "enum",
-                "collections", "itertools", "functools", "abc", "ctypes"):
+                "collections", "itertools", "functools", "abc", "ctypes", "threading", "asyncio",
+                "logging", "json", "pathlib", "subprocess", "datetime", "string", "io",
+                "contextlib", "copy", "array", "queue", "socket", "numpy", "traceback", "heapq",
+                "bisect", "operator", "typing_extensions", "argparse", "unittest", "pytest",
+                "warnings", "hashlib", "zlib", "signal", "decimal", "fractions"):
+        instead = {"dataclasses": ": a record is a class marked @struct",
+                   "enum": ": an enum is a class marked @enum(u8)",
+                   "abc": ": a table of Fn[...] fields takes the place of virtual methods",
+                   "struct": ": @struct classes have the layout of C",
+                   "ctypes": ": @struct classes have the layout of C"}.get(head, "")
+        if instead:
+            return f"`{head}` is CPython's{instead}"
         return (f"`{head}` is CPython's: a kernel has no interpreter to run it. "
                 "What kpy offers is imported from `kpy`")
     where = ", ".join(str(_shown(root)) for root in program.roots)

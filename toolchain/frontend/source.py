@@ -148,7 +148,19 @@ def _report_syntax(source: SourceFile, error: SyntaxError, sink: Sink) -> None:
         return
     sink.error("K0001", source.line_loc(line, start, max(end, start + 1)),
                f"this is not Python: {text}",
-               help="kpy files are Python 3.11 files; `python3 -m py_compile FILE` says the same")
+               help=_syntax_help(source.line_text(line)))
+
+
+_FOREIGN = (("&&", "write `and`"), ("||", "write `or`"), ("++", "write `n += 1`"),
+            ("--", "write `n -= 1`"), ("; }", "blocks are indented"), ("->", "a result of several "
+            "values is `-> tuple[A, B]`"), ("print ", "write kprintf(f\"...\")"))
+
+
+def _syntax_help(line: str) -> str:
+    for sign, hint in _FOREIGN:
+        if sign in line and (sign != "->" or "," in line.rpartition("->")[2]):
+            return hint
+    return "kpy files are Python 3.11 files; `python3 -m py_compile FILE` says the same"
 
 
 def _shallow(tree: ast.Module, source: SourceFile, sink: Sink) -> bool:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Null, copies and storage: what Python would do silently is asked for by name.
 
-# error: K0401 at `p.next.n`
+# error: K0401 at `p.next`
 # error: K0337 at `a`
 # error: K0308 at `None`
 # error: K0343 at `a`

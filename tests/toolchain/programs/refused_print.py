@@ -3,7 +3,7 @@
 
 # error: K0108 at `f"{n}"`
 # error: K0111 at `p.n`
-# error: K0320 at `kprintf(f"{n}")`
+# error: K0320 at `kprintf`
 """
 from kpy import Ptr, kprintf, struct, u32
 

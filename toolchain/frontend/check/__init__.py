@@ -19,7 +19,7 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from toolchain.frontend import tree
+from toolchain.frontend import effects, tree
 from toolchain.frontend import types as t
 from toolchain.frontend.check import (
     builtins,
@@ -64,14 +64,19 @@ def check_module(cx: Context, module: ModuleDecl) -> tree.Module:
 
 
 def _unique_symbols(cx: Context, out: tree.Module) -> None:
-    """No two functions of the module have one name for the linker."""
+    """No two functions of the module have one name for the linker.
+
+    An upcall is defined by what implements it; whether twice, the effect pass sees.
+    """
     seen: dict[str, tree.Function] = {}
     for function in out.functions:
+        if function.attrs.upcall or function in out.implements.values():
+            continue
         name = function.attrs.export or function.symbol
         first = seen.setdefault(name, function)
         if first is not function and not (function.attrs.extern or first.attrs.extern):
             cx.sink.error("K0224", function.loc, f"symbol `{name}` is defined twice",
-                          notes=(("first here", first.loc),),
+                          notes=(("the first is", first.loc),),
                           help="give one of them another name with @export")
 
 
@@ -156,7 +161,9 @@ def _bodies(cx: Context, out: tree.Module, queue: list[Signature]) -> None:
             out.functions.append(function)
             implemented = cx.instances.get(("implements", function.symbol))
             if implemented is not None:
-                out.implements[implemented] = function
+                first = out.implements.setdefault(implemented, function)
+                if first is not function:
+                    effects.implemented_twice(cx.sink, implemented, function.loc, first.loc)
         else:
             out.externals[function.symbol] = function
         if function.effects is None:

@@ -83,6 +83,7 @@ class Body:
                  node: ast.FunctionDef) -> None:
         self.cx, self.function = cx, function
         self.frame = Frame(scope, stored=stored_names(node))
+        scope.locals = self.frame.names
         self.flow: set[Any] | None = set()
         self.out: list[tree.Stmt] = []
         self.targets: list[Target | None] = []
@@ -243,6 +244,8 @@ class Body:
             hint = f"write `len({text}) != 0`"
         else:
             hint = "compare it with something"
+        if isinstance(ty, t.TupleType):
+            hint = "test what is in it"
         return self.error("K0309", node, f"`{ty.name}` is not a truth value", help=hint)
 
     def call_effect(self, function: tree.Function, loc: Loc) -> None:
@@ -373,8 +376,16 @@ def _literal(b: Body, expr: tree.Expr, want: t.Type, node: ast.AST) -> tree.Expr
             return tree.Const(want, expr.loc, base.wrap(expr.value))
         return b.error("K0311", node, f"{expr.value} does not fit `{want.name}`",
                        f"`{want.name}` holds {base.minimum} to {base.maximum}",
-                       help=f"`trunc({want.name}, ...)` keeps the low {base.bits} bits")
+                       help=_fitting(expr.value, want, base))
     return tree.Const(want, expr.loc, expr.value)
+
+
+def _fitting(value: int, want: t.Type, base: t.IntType) -> str:
+    """What to write in place of a number that does not fit."""
+    if value < 0 and not base.signed:
+        return (f"unsigned types have no negative numbers: use `i{base.bits}`, or "
+                f"`{base.name}.MAX` for all bits set")
+    return f"use a wider type; `trunc({want.name}, ...)` keeps the low {base.bits} bits"
 
 
 def address(b: Body, place: tree.Expr, want: t.PtrType, node: ast.AST) -> tree.Expr:
@@ -436,6 +447,10 @@ def conversion_help(have: t.Type, want: t.Type, b: Body, node: ast.AST) -> str:
         return f"write `{want.name}({text})` if it is one"
     if isinstance(have, t.NewtypeType) and isinstance(want, t.IntType):
         return f"write `{want.name}({text})`"
+    if have is t.STR and isinstance(want, t.IntType):
+        return character(node) or "text is bytes: `text[i]` is one of them"
+    if isinstance(have, t.PtrType) and want is have.elem and want.is_scalar and not have.nullable:
+        return f"copy it out: `value: {want.name} = ...` and `copy(value, {text})`"
     if want is t.BOOL and isinstance(have, t.IntType | t.LiteralType):
         return f"write `{text} != 0`"
     if have is t.BOOL and isinstance(want, t.IntType):
@@ -450,6 +465,13 @@ def conversion_help(have: t.Type, want: t.Type, b: Body, node: ast.AST) -> str:
         return "this function returns nothing"
     if isinstance(want, t.StructType) and have is t.ptr(want):
         return f"write `copy(to, {text})`: storage is never copied silently"
+    return ""
+
+
+def character(node: ast.AST) -> str:
+    """How to write the number of a one-character literal, or ""."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) == 1:
+        return f"a character is a number: `ord({ast.unparse(node)})`"
     return ""
 
 

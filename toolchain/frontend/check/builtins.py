@@ -26,7 +26,8 @@ def call(b: Body, node: ast.Call, name: str, want: t.Type | None) -> tree.Expr:
     """A call of builtin `name`."""
     handler = _HANDLERS.get(name)
     if handler is None:
-        return b.error("K0320", node, f"`{name}` cannot be used here", help=_elsewhere(name))
+        return b.error("K0320", node.func, f"`{name}` cannot be used here",
+                       help=_elsewhere(name))
     return handler(b, node, want)
 
 
@@ -43,8 +44,10 @@ def _counted(b: Body, node: ast.Call, least: int, most: int | None = None) -> bo
     if least <= len(node.args) <= most and not node.keywords:
         return True
     count = str(least) if least == most else f"{least} to {most}"
-    b.error("K0335", node, f"`{ast.unparse(node.func)}` takes {count} "
-            f"argument{'s' * (most != 1)}")
+    name = ast.unparse(node.func)
+    hint = ("write the loop; it keeps the " + ("least" if name == "min" else "greatest")
+            if name in ("min", "max") and len(node.args) == 1 else "docs/kpy.md tells what it does")
+    b.error("K0335", node, f"`{name}` takes {count} argument{'s' * (most != 1)}", help=hint)
     return False
 
 
@@ -258,7 +261,8 @@ def _len(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
     found = owner and classes.method(b.cx, owner.ty, "__len__")
     if found:
         return calls.method(b, node, owner, found, [], [])
-    return b.error("K0308", node, f"`{made.ty.name}` has no length")
+    return b.error("K0308", node, f"`{made.ty.name}` has no length",
+                       help="arrays, slices and Str have one, and structs with `__len__`")
 
 
 def _same_type(op: str, bits_only: bool = False) -> Any:
@@ -676,7 +680,9 @@ def _asm_inputs(b: Body, node: ast.expr) -> list[tuple[str, tree.Expr]]:
 
 
 def _entries(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
-    if not _counted(b, node, 1) or not isinstance(node.args[0], ast.Constant):
+    if not _counted(b, node, 1):
+        return b.poison(node)
+    if not isinstance(node.args[0], ast.Constant) or not isinstance(node.args[0].value, str):
         return b.error("K0805", node, "`entries` takes the table's name",
                        help='for example `entries("sysinit")`')
     ty = t.slice_of(typeexpr.table_entry())
@@ -686,9 +692,10 @@ def _entries(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
 
 def _symbol_address(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
     """The address of a symbol that the linker or assembly defines."""
-    if not _unsafe(b, node) or not _counted(b, node, 1) or not isinstance(
-            node.args[0], ast.Constant):
+    if not _unsafe(b, node) or not _counted(b, node, 1):
         return b.poison(node)
+    if not isinstance(node.args[0], ast.Constant) or not isinstance(node.args[0].value, str):
+        return b.error("K0339", node.args[0], "this is a symbol's name: a literal string")
     name = str(node.args[0].value)
     made = tree.Global(name, name, t.U8, None, False, b.loc(node), extern=True, export=name)
     b.effects.globals[name] = made

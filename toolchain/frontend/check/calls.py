@@ -43,10 +43,8 @@ def call(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
         if meaning is None and isinstance(func, ast.Name) and (
                 func.id in vocabulary.BUILTIN_FUNCTIONS):
             return builtins.call(b, node, func.id, want)
-        if meaning is None and isinstance(func, ast.Name):
-            for arg in node.args:
-                expr.value(b, arg)
-            b.cx.unknown(b.scope, func, func.id, tuple(b.frame.names))
+        if meaning is None and isinstance(func, ast.Name):    # arguments: unknown what of
+            expr.unknown(b, func)
             return b.poison(node)
         static = _static(b, node, func)
         if static is not None:
@@ -68,7 +66,8 @@ def _vocabulary(b: Body, node: ast.Call, name: str, want: t.Type | None) -> tree
     if name == "Errno":
         return b.error("K0603", node, "`Errno(...)` stands in `raise` only",
                        help="write `raise Errno(code)`")
-    return b.error("K0320", node, f"`{name}` cannot be called")
+    return b.error("K0320", node, f"`{name}` cannot be called",
+                   help="it belongs in an annotation or a decorator")
 
 
 def whole_width(made: tree.Expr) -> tree.Expr:
@@ -105,7 +104,8 @@ def function(b: Body, node: ast.Call, decl: FunctionDecl, want: t.Type | None) -
             expr.value(b, arg) if not typeexpr.names_type(b.cx, b.scope, arg) else None
         return b.poison(node)
     if made.yields is not None:
-        return b.error("K0333", node, f"generator `{decl.name}` is used in a `for` only")
+        return b.error("K0333", node, f"generator `{decl.name}` is used in a `for` only",
+                       help="it is no object: its body is expanded into the loop")
     return _finish(b, node, made, _arguments(b, node, made, []))
 
 
@@ -113,7 +113,7 @@ def resolve_function(b: Body, node: ast.Call, decl: FunctionDecl, want: t.Type |
                      ) -> Signature | None:
     """The signature that this call means: an instance, if `decl` is generic."""
     if any(n == "comptime" for n, _, _ in classes.decorators(b.cx, Scope(decl.module), decl.node)):
-        b.error("K0506", node, f"`{decl.name}` is @comptime: it does not exist at run time",
+        b.error("K0506", node.func, f"`{decl.name}` is @comptime: it does not exist at run time",
                 help=f"make a constant of its result: `X: Final[...] = {decl.name}(...)`")
         return None
     generic = functions.generic_names(b.cx, decl, {})
@@ -235,18 +235,19 @@ def _arguments(b: Body, node: ast.Call, made: Signature, first: list[tree.Expr],
     if len(node.args) > len(names):
         b.error("K0335", node.args[len(names)],
                 f"`{function.name}` takes {len(names)} argument{'s' * (len(names) != 1)}, "
-                f"not {len(node.args)}", notes=(("declared here", function.loc),))
+                f"not {len(node.args)}", help=_shown(made),
+                notes=(("declared", function.loc),))
         return None
     for name, arg in zip(names, node.args, strict=False):
         given[name] = arg
     for keyword in node.keywords:
         if keyword.arg not in names:
             b.error("K0335", keyword, f"`{function.name}` has no parameter `{keyword.arg}`",
-                    help=nearest(keyword.arg or "", tuple(names)),
-                    notes=(("declared here", function.loc),))
+                    help=nearest(keyword.arg or "", tuple(names)) or _shown(made),
+                    notes=(("declared", function.loc),))
             return None
         if keyword.arg in given:
-            b.error("K0335", keyword, f"`{keyword.arg}` is given twice")
+            b.error("K0335", keyword, f"`{keyword.arg}` is given twice", help=_shown(made))
             return None
         given[keyword.arg] = keyword.value
     out = list(first)
@@ -263,11 +264,19 @@ def _arguments(b: Body, node: ast.Call, made: Signature, first: list[tree.Expr],
             done = _default(b, made, name, param.ty, node)
         else:
             b.error("K0335", node, f"`{function.name}` misses its argument `{name}`",
-                    notes=(("declared here", function.loc),))
+                    help=_shown(made), notes=(("declared", function.loc),))
             return None
         ok = ok and done.ty is not t.POISON
         out.append(done)
     return out if ok else None
+
+
+def _shown(made: Signature) -> str:
+    """How the function is called."""
+    params = [a for a in made.node.args.args + made.node.args.kwonlyargs if a.arg in made.names]
+    if made.function.owner is not None and params and params[0].arg == "self":
+        params = params[1:]
+    return f"it is `{made.node.name}({', '.join(ast.unparse(p) for p in params)})`"
 
 
 def _default(b: Body, made: Signature, name: str, ty: t.Type, node: ast.AST) -> tree.Expr:
@@ -308,10 +317,11 @@ def indirect(b: Body, node: ast.Call, callee: tree.Expr, table: tuple[str, str] 
             expr.value(b, arg)
         return callee
     if not isinstance(ty, t.FnType):
-        return b.error("K0336", node, f"a `{ty.name}` cannot be called")
+        return b.error("K0336", node, f"a `{ty.name}` cannot be called",
+                       help="only functions, methods and values of type Fn[...] are")
     if node.keywords or len(node.args) != len(ty.params):
         return b.error("K0335", node, f"this `{ty.name}` takes {len(ty.params)} arguments by "
-                       "position")
+                       "position", help="its parameters have types, but no names")
     args = [expr.converted(b, a, p, "this argument")
             for a, p in zip(node.args, ty.params, strict=True)]
     if any(a.ty is t.POISON for a in args):
@@ -441,7 +451,8 @@ def construct(b: Body, node: ast.Call, ty: t.Type, want: t.Type | None) -> tree.
         require_layout(b, ty, node)
         return tree.ZeroInit(ty, b.loc(node))
     if len(node.args) != 1 or node.keywords:
-        return b.error("K0335", node, f"`{ty.name}(...)` takes one value")
+        return b.error("K0335", node, f"`{ty.name}(...)` takes one value",
+                       help="it converts that value")
     return conversion(b, node, ty, expr.value(b, node.args[0], ty))
 
 
@@ -452,14 +463,15 @@ def _struct(b: Body, node: ast.Call, ty: t.StructType) -> tree.Expr:
     names = list(ty.fields)
     pairs = list(zip(names, node.args, strict=False))
     if len(node.args) > len(names):
-        return b.error("K0335", node.args[len(names)], f"`{ty.name}` has {len(names)} fields")
+        return b.error("K0335", node.args[len(names)], f"`{ty.name}` has {len(names)} fields",
+                       help=expr.members_of(ty))
     pairs += [(k.arg or "", k.value) for k in node.keywords]
     ok = True
     for name, arg in pairs:
         field = ty.fields.get(name)
         if field is None:
             b.error("K0203", arg, f"`{ty.name}` has no field `{name}`",
-                    help=nearest(name, tuple(names)))
+                    help=nearest(name, tuple(names)) or expr.members_of(ty))
             ok = False
             continue
         if name in fields:
@@ -517,7 +529,8 @@ def fit_bits(b: Body, made: tree.Expr, field: t.Field) -> tree.Expr:
 def _bit_fields(b: Body, node: ast.Call, ty: t.BitsType) -> dict[str, tree.Expr] | None:
     fields: dict[str, tree.Expr] = {}
     if node.args:
-        b.error("K0335", node, f"`{ty.name}` takes its fields by name")
+        b.error("K0335", node, f"`{ty.name}` takes its fields by name",
+                help=expr.members_of(ty))
         return None
     for keyword in node.keywords:
         field = ty.fields.get(keyword.arg or "")
@@ -542,7 +555,8 @@ def conversion(b: Body, node: ast.AST, ty: t.Type, made: tree.Expr) -> tree.Expr
     if have is t.POISON or have is ty:
         return made
     if isinstance(ty, t.PtrType | t.MPtrType) and isinstance(have, t.NewtypeType | t.IntType):
-        return b.error("K0803", node, "an address becomes a pointer only by pointer_at(T, address)")
+        return b.error("K0803", node, "an integer is no pointer",
+                       help="write `pointer_at(T, address)`, in an unsafe module")
     if isinstance(ty, t.NewtypeType):
         inner = made if isinstance(have, t.NewtypeType) else b.coerce(made, t.U64, node)
         if isinstance(have, t.NewtypeType):

@@ -18,6 +18,7 @@ from toolchain.frontend.modules import (
     POISONED,
     Class,
     FunctionDecl,
+    Import,
     Parameter,
     Vocabulary,
     lock_letter,
@@ -105,6 +106,30 @@ def parameter_kind(cx: Context, scope: Scope, name: str) -> str:
     return meaning.node.value.func.id if isinstance(meaning, Parameter) else ""
 
 
+_PYTHONS = {
+    "classmethod": "use @staticmethod: the class is known, write its name",
+    "dataclass": "write `from kpy import struct` and @struct",
+    "setter": "a property is read only; write a method `set_...`",
+    "abstractmethod": "a table of Fn[...] fields takes the place of virtual methods",
+    "lru_cache": "keep what is to be kept in a variable", "cache": "keep it in a variable",
+    "contextmanager": "give a @struct the methods __enter__ and __exit__",
+    "overload": "write two functions, or a generic one",
+    "override": "remove it: nothing is overridden, calls are bound at compile time",
+    "unique": "remove it: members of an @enum are unique", "final": "remove it",
+}
+_METHODS = frozenset({"__enter__", "__exit__", "__iter__", "__len__", "__contains__"})
+_DUNDERS = {
+    "__init__": "its name with fields, `P(x=1)`, makes one; for more write a function that returns "
+                "one, or a method `init` that its owner calls",
+    "__new__": "write a function that returns it", "__del__": "nothing is freed by itself",
+    "__eq__": "write a method `equals(self, other)`",
+    "__str__": "print its fields", "__repr__": "print its fields",
+    "__getitem__": "write a method `get(self, index)`",
+    "__setitem__": "write a method `set(self, index, value)`",
+    "__call__": "give the method a name", "__bool__": "give the question a name: `is_empty`",
+}
+
+
 def decorators(cx: Context, scope: Scope, node: ast.ClassDef | ast.FunctionDef,
                ) -> list[tuple[str, ast.Call | None, ast.expr]]:
     """(vocabulary name, the call if it has arguments, node) of each decorator."""
@@ -119,9 +144,13 @@ def decorators(cx: Context, scope: Scope, node: ast.ClassDef | ast.FunctionDef,
                 name = head.id
             else:
                 text = ast.unparse(head)
+                if isinstance(head, ast.Name) and isinstance(
+                        scope.module.names.get(head.id), Import) and meaning is None:
+                    continue                    # the import is reported
                 cx.error("K0105", scope, expr, f"`@{text}` is not a decorator of kpy",
                          help=(f"write `from kpy import {text}`" if text in vocabulary.DECORATORS
-                               else nearest(text, tuple(vocabulary.DECORATORS))
+                               else _PYTHONS.get(text.rpartition(".")[2], "")
+                               or nearest(text, tuple(vocabulary.DECORATORS))
                                or "decorators are the vocabulary's own; docs/kpy.md lists them"))
                 continue
         out.append((name, call, expr))
@@ -137,6 +166,9 @@ def _make(cx: Context, decl: Class, scope: Scope, args: tuple[Any, ...], spelled
     node: ast.ClassDef = decl.node
     marks = [(n, call, e) for n, call, e in decorators(cx, scope, node)]
     kinds = [(n, call) for n, call, _ in marks if n in _KINDS]
+    if len(kinds) != 1 and any(_fails_to_import(cx, scope, e) for e in (
+            *node.bases, *node.decorator_list)):
+        return t.POISON                     # what it should be was reported with the import
     if len(kinds) != 1:
         bases = [ast.unparse(b) for b in node.bases]
         hint = ("enums are `@enum(u32)` classes" if any("Enum" in b or "Flag" in b for b in bases)
@@ -154,12 +186,29 @@ def _make(cx: Context, decl: Class, scope: Scope, args: tuple[Any, ...], spelled
     return ty
 
 
+def _fails_to_import(cx: Context, scope: Scope, node: ast.expr) -> bool:
+    while isinstance(node, ast.Attribute | ast.Call | ast.Subscript):
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return isinstance(node, ast.Name) and isinstance(
+        scope.module.names.get(node.id), Import) and cx.lookup(scope.module, node.id) is None
+
+
 def _collect_methods(cx: Context, decl: Class, scope: Scope, ty: t.NominalType) -> None:
     for item in decl.node.body:
         if isinstance(item, ast.FunctionDef):
+            if item.name.startswith("__") and item.name not in _METHODS:
+                cx.error("K0210", scope, item, f"`{item.name}` has no meaning in kpy",
+                         help=_DUNDERS.get(item.name, "the methods with a meaning are "
+                                           + " ".join(sorted(_METHODS))))
+                continue
+            if item.name in ty.methods and any(
+                    isinstance(d, ast.Attribute) for d in item.decorator_list):
+                decorators(cx, scope, item)             # @x.setter: says so
+                continue
             if item.name in ty.methods:
                 cx.error("K0201", scope, item, f"`{decl.name}.{item.name}` is declared twice",
-                         notes=(("the first is", ty.methods[item.name].loc),))
+                         notes=(("the first is", ty.methods[item.name].loc),),
+                         help="rename one of them")
                 continue
             made = FunctionDecl(item.name, decl.module, item)
             made.owner = decl
@@ -218,6 +267,7 @@ def _fill(cx: Context, decl: Class, scope: Scope, ty: t.StructType) -> None:
         complete(cx, ty.base, scope, node)
     fields: list[t.Field] = []
     seen = {name: f.line for name, f in ty.base.fields.items()} if ty.base else {}
+    home = cx.instances[ty.base][0].module.source if ty.base else decl.module.source
     for item in node.body:
         match item:
             case ast.AnnAssign(target=ast.Name(id=name)):
@@ -225,8 +275,10 @@ def _fill(cx: Context, decl: Class, scope: Scope, ty: t.StructType) -> None:
                     cx.error("K0209", scope, item.value, f"field `{name}` cannot have a default",
                              help="storage begins as zero; give it in the constructor")
                 if name in seen:
-                    cx.error("K0201", scope, item, f"field `{name}` is declared twice",
-                             notes=((f"first at line {seen[name]}", None),))
+                    source = home if ty.base and name in ty.base.fields else decl.module.source
+                    cx.error("K0201", scope, item.target, f"field `{name}` is declared twice",
+                             notes=(("the first is", source.line_loc(seen[name])),),
+                             help="rename one of them")
                     continue
                 seen[name] = item.lineno
                 field_ty = typeexpr.resolve(cx, scope, item.annotation)
@@ -292,7 +344,8 @@ def _member(cx: Context, scope: Scope, ty: t.EnumType, item: ast.stmt) -> None:
         case ast.FunctionDef() | ast.Pass() | ast.Expr(value=ast.Constant(value=str())):
             pass
         case _:
-            cx.error("K0210", scope, item, "an enum's body has `NAME = number` and methods only")
+            cx.error("K0210", scope, item, "an enum's body has `NAME = number` and methods only",
+                     help="a member is written `NAME = 1`, without a type")
 
 
 def _bits(cx: Context, decl: Class, scope: Scope, name: str, call: ast.Call | None,

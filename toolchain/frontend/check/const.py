@@ -31,7 +31,7 @@ from toolchain.frontend.modules import (
     Variable,
     Vocabulary,
 )
-from toolchain.frontend.tree import ConstValue, SymbolRef
+from toolchain.frontend.tree import ConstValue, Loc, SymbolRef
 
 STEP_LIMIT = 5_000_000       # lines a constant may execute
 BIGGEST = 1 << 4096          # no integer constant needs more; refuses 10**10**10 by its operands
@@ -72,6 +72,10 @@ class Symbol:
 
     def __init__(self, symbol: str, ty: t.Type, function: Any = None, global_: Any = None) -> None:
         self.symbol, self.ty, self.function, self.global_ = symbol, ty, function, global_
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise ConstError(f"`{self.symbol.rpartition('.')[2]}` runs in the kernel, not in the "
+                         "compiler", "mark it @comptime, or set the variable in a function")
 
 
 class _Proxy:
@@ -120,7 +124,7 @@ def size(cx: Context, scope: Scope, node: ast.expr) -> int | None:
     """A compile-time integer >= 0: a length, an offset, a bit number."""
     value = integer(cx, scope, node)
     if value is not None and not 0 <= value < 1 << 48:
-        cx.error("K0501", scope, node, f"{value} is not a size")
+        cx.error("K0501", scope, node, f"{value} is not a size", help="a size is 0 or more")
         return None
     return value
 
@@ -134,7 +138,8 @@ def integer(cx: Context, scope: Scope, node: ast.expr, extra: dict[str, Any] | N
     if value is FAILED:
         return None
     if isinstance(value, bool) or not isinstance(value, int):
-        cx.error("K0501", scope, node, "this is not a compile-time integer")
+        cx.error("K0501", scope, node, "this is not a compile-time integer",
+                 help="a number, a Final constant, sizeof(T) or a @comptime call is")
         return None
     return int(value)
 
@@ -267,10 +272,23 @@ def _make_constant(cx: Context, scope: Scope, decl: Constant) -> tuple[t.Type, A
     if value is FAILED:
         return None
     ty = declared or infer(value)
+    if isinstance(value, float | complex) and ty is None:
+        cx.error("K0107", scope, node.value, "floating point is not kpy",
+                 help="scale to an integer, for example thousandths")
+        return None
+    if isinstance(value, dict | set) and ty is None:
+        cx.error("K0505", scope, node.value, f"a constant cannot be a {type(value).__name__}",
+                 help="use an Array: `Final[Array[u32, 4]]`; @comptime functions may use it inside")
+        return None
+    if value is None and ty is None:
+        cx.error("K0505", scope, node.value, "`None` needs its type",
+                 help=f"for example `{decl.name}: Final[Ptr[T] | None] = None`")
+        return None
     if ty is None:
         cx.error("K0505", scope, node.value,
                  f"a {type(value).__name__} needs its type: `{decl.name}: Final[...]`",
-                 help="for example `Final[Array[u32, 4]]`")
+                 help=f"for example `Final[Array[u32, {max(len(value), 1)}]]`" if isinstance(
+                     value, list) else "say its type in the brackets of Final[...]")
         return None
     return converted(cx, scope, node.value, value, ty)
 

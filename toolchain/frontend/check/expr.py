@@ -21,6 +21,7 @@ from toolchain.frontend.check import calls, classes, const, functions, typeexpr
 from toolchain.frontend.check.body import (
     Body,
     CaughtError,
+    character,
     mark_address_taken,
     path_of,
     require_layout,
@@ -103,6 +104,8 @@ def _constant(b: Body, node: ast.Constant, want: t.Type | None) -> tree.Expr:
         if isinstance(want, t.PtrType | t.MPtrType | t.UserPtrType):
             ty = t.ptr(want.elem, True) if isinstance(want, t.PtrType) else want
             return tree.Const(ty, loc, 0)
+        if want is t.POISON:
+            return b.poison(node)
         return b.error("K0312", node, "`None` needs a pointer type here",
                        help="only `Ptr[T] | None` has a null")
     if isinstance(item, str):
@@ -134,12 +137,16 @@ def _list(b: Body, node: ast.List, want: t.Type | None) -> tree.Expr:
                        help="for example `x: Array[u32, 3] = [1, 2, 3]`; lists do not grow: they "
                             "are arrays")
     if len(node.elts) != want.count:
-        return b.error("K0318", node, f"{len(node.elts)} items for `{want.name}`")
+        return b.error("K0318", node, f"{len(node.elts)} items for `{want.name}`",
+                       help=f"give all {want.count}; `x: {want.name}` alone is zeroed")
     items = [converted(b, e, want.elem, "this item") for e in node.elts]
     return tree.ArrayLit(want, b.loc(node), items)
 
 
 def _tuple(b: Body, node: ast.Tuple, want: t.Type | None) -> tree.Expr:
+    if isinstance(want, t.TupleType) and len(want.items) != len(node.elts):
+        return b.error("K0341", node, f"{len(node.elts)} values for `{want.name}`",
+                       help=f"give {len(want.items)}")
     wants: list[t.Type | None] = list(want.items) if isinstance(want, t.TupleType) and len(
         want.items) == len(node.elts) else [None] * len(node.elts)
     items = [value(b, e, w) for e, w in zip(node.elts, wants, strict=True)]
@@ -179,8 +186,11 @@ def _name(b: Body, node: ast.Name, want: t.Type | None) -> tree.Expr:
     if isinstance(found, CaughtError):
         return b.error("K0604", node, f"`{node.id}` is an error: use `{node.id}.code`")
     if node.id in b.frame.stored and node.id not in b.scope.env:
+        outer = isinstance(b.cx.lookup(b.scope.module, node.id), Variable)
+        hint = f"for the module's variable say `global {node.id}` first" if outer else "assign it"
+        b.know(b.declare(node.id, t.POISON, node))          # said once
         return b.error("K0403", node, f"`{node.id}` is used before it is assigned",
-                       help="a name assigned anywhere in a function is local to it, as in Python")
+                       help=f"a name assigned anywhere in a function is local to it; {hint}")
     bound = b.scope.env.get(node.id)
     if isinstance(bound, int) and not isinstance(bound, bool):
         return tree.Const(t.LITERAL, loc, bound)
@@ -188,9 +198,18 @@ def _name(b: Body, node: ast.Name, want: t.Type | None) -> tree.Expr:
         return b.error("K0320", node, f"`{node.id}` is a type or field name, not a value")
     meaning = b.cx.lookup(b.scope.module, node.id)
     if meaning is None:
-        b.cx.unknown(b.scope, node, node.id, tuple(b.frame.names))
+        unknown(b, node)
         return b.poison(node)
     return declared(b, node, meaning)
+
+
+def unknown(b: Body, node: ast.Name) -> None:
+    """Report a name that means nothing here."""
+    owner, name = b.function.owner, node.id
+    mine = isinstance(owner, t.StructType | t.BitsType) and (
+        name in owner.fields or classes.method(b.cx, owner, name))
+    hint = f"write `self.{name}`, as in Python" if mine else ""
+    b.cx.unknown(b.scope, node, name, tuple(b.frame.names), hint)
 
 
 def declared(b: Body, node: ast.expr, meaning: Any) -> tree.Expr:
@@ -213,7 +232,8 @@ def declared(b: Body, node: ast.expr, meaning: Any) -> tree.Expr:
     if isinstance(meaning, Vocabulary):
         return b.error("K0320", node, f"`{text}` is not a value", help=_vocabulary_help(text))
     if isinstance(meaning, Class | Alias | Parameter):
-        return b.error("K0320", node, f"`{text}` is a type, not a value")
+        return b.error("K0320", node, f"`{text}` is a type, not a value",
+                       help=f"make one: `{text}(...)`")
     return b.error("K0320", node, f"`{text}` is a module, not a value")
 
 
@@ -327,7 +347,7 @@ def member(b: Body, node: ast.Attribute, base: tree.Expr) -> tree.Expr:
             return b.error("K0321", node, f"method `{name}` is not called",
                            help=f"write `{ast.unparse(node)}(...)`")
         return b.error("K0203", node, f"`{ty.name}` has no field `{name}`",
-                       help=nearest(name, (*ty.fields, *ty.methods)),
+                       help=nearest(name, (*ty.fields, *ty.methods)) or members_of(ty),
                        notes=_declared_here(b, ty))
     if isinstance(ty, t.SliceType) and name == "data":
         if not b.scope.module.unsafe:
@@ -339,7 +359,16 @@ def member(b: Body, node: ast.Attribute, base: tree.Expr) -> tree.Expr:
     if isinstance(ty, t.AtomicType):
         return b.error("K0323", node, f"an atomic has no field `{name}`",
                        help="its methods are load store swap add sub and_ or_ xor cas")
-    return b.error("K0203", node, f"`{ty.name}` has no attribute `{name}`", help=_no_attribute(ty))
+    return b.error("K0203", node, f"`{ty.name}` has no attribute `{name}`",
+                   help=_no_attribute(b, ty, name, node))
+
+
+def members_of(ty: t.StructType | t.BitsType) -> str:
+    """The names of a struct's fields, for a reader who looks for one."""
+    names = list(ty.fields)
+    if not names:
+        return "it has no fields; each is declared in the class: `name: type`"
+    return f"its fields are {', '.join(names[:12])}{', ...' * (len(names) > 12)}"
 
 
 def _declared_here(b: Body, ty: t.NominalType) -> tuple[tuple[str, Any], ...]:
@@ -347,7 +376,23 @@ def _declared_here(b: Body, ty: t.NominalType) -> tuple[tuple[str, Any], ...]:
     return ((f"`{ty.name}` is declared here", found[0].loc),) if found else ()
 
 
-def _no_attribute(ty: t.Type) -> str:
+def _no_attribute(b: Body, ty: t.Type, name: str, node: ast.Attribute) -> str:
+    text = b.scope.module.source.segment(b.loc(node.value))
+    if isinstance(ty, t.EnumType) and name in ("name", "value"):
+        return (f"write `bits_of({text})`" if name == "value"
+                else "a member is a number; `match` on it and print text for each case")
+    if name in ("append", "extend", "insert", "pop", "remove", "add", "clear"):
+        return "an array does not grow: keep a count beside it, `items[count] = x`"
+    if name in ("sort", "index", "count", "reverse"):
+        return "write the loop, or see kernel/lib"
+    if name in ("startswith", "endswith"):
+        return f"compare a slice: `len({text}) >= n and {text}[:n] == ...`"
+    if name == "copy":
+        return "write `to.copy_from(from)`"
+    if ty is t.STR:
+        return "text is compared, indexed, sliced and printed; none is built in memory"
+    if isinstance(ty, t.IntType | t.BoolType):
+        return "a number has no attributes; what can be done with it are functions of kpy"
     if isinstance(ty, t.SliceType | t.ArrayType):
         return "its length is len(x); it has copy_from(other) and fill(value)"
     return "a `Ptr` to a number is read as `p.value`" if isinstance(ty, t.IntType) else ""
@@ -362,7 +407,8 @@ def storage(b: Body, base: tree.Expr, node: ast.AST) -> tree.Expr | None:
     if isinstance(ty, t.PtrType):
         pointer = b.load(base)
         if isinstance(pointer.ty, t.PtrType) and pointer.ty.nullable:
-            b.error("K0401", node, f"this `{pointer.ty.name}` may be null", "may be null here",
+            at = node.value if isinstance(node, ast.Attribute | ast.Subscript) else node
+            b.error("K0401", at, f"this `{pointer.ty.name}` may be null", "may be null here",
                     help=_null_help(b, base), notes=_null_notes(b, base))
             return None
         return tree.Deref(pointer.ty.elem, pointer.loc, pointer)   # type: ignore[attr-defined]
@@ -381,8 +427,8 @@ def _null_help(b: Body, base: tree.Expr) -> str:
     path = path_of(base)
     text = b.scope.module.source.segment(base.loc)
     if path is not None and len(path) > 1:
-        return (f"test `{text} is not None` just before, or keep it: `p = {text}` and test `p`; a "
-                "call or a store in between may change it")
+        return (f"test `{text} is not None` just before, or keep it: `found = {text}` and test "
+                "`found`; a call or a store in between may change it")
     if path is not None:
         return f"test it first: `if {text} is not None:`"
     return "keep it in a local and test that"
@@ -459,7 +505,8 @@ def _tuple_item(b: Body, node: ast.Subscript, base: tree.Expr) -> tree.Expr:
     if at is None:
         return b.poison(node)
     if not -len(items) <= at < len(items):
-        return b.error("K0325", node.slice, f"index {at} is outside `{base.ty.name}`")
+        return b.error("K0325", node.slice, f"index {at} is outside `{base.ty.name}`",
+                       f"valid: 0 to {len(items) - 1}")
     at %= len(items)
     return tree.TupleGet(items[at], b.loc(node), b.load(base), at)
 
@@ -582,8 +629,9 @@ def _shift(b: Body, node: ast.AST, op: str, left: tree.Expr, right: tree.Expr,
         return _cannot(b, node, op, left, right)
     if right.ty is t.LITERAL:
         if not 0 <= right.value <= left.ty.bits:                     # type: ignore[attr-defined]
-            return b.error("K0326", right_node, "this is not a shift count of "
-                           f"`{left.ty.name}`")
+            return b.error("K0326", right_node, f"{right.value} is not a shift count of "
+                           f"`{left.ty.name}`", f"valid: 0 to {left.ty.bits}",
+                           help="convert to a wider type first")     # type: ignore[attr-defined]
         right = tree.Const(left.ty if not left.ty.signed else t.U8, right.loc,
                            right.value)                              # type: ignore[attr-defined]
     elif not isinstance(right.ty, t.IntType):
@@ -673,6 +721,8 @@ def _cannot(b: Body, node: ast.AST, op: str, left: tree.Expr, right: tree.Expr) 
         hint = "text is not built in memory; print the parts with kprintf(f\"...\")"
     elif isinstance(x, t.EnumType) or isinstance(y, t.EnumType):
         hint = "`bits_of(x)` is the number behind an enum"
+    elif t.BOOL in (x, y):
+        hint = "a bool is no number: `u32(flag)` is 0 or 1"
     elif isinstance(x, t.PtrType):
         hint = "pointers have no arithmetic; index a Slice, or an MPtr in an unsafe module"
     return b.error("K0316", node, f"cannot {verb} `{x.name}` and `{y.name}`",
@@ -740,6 +790,8 @@ def _chain(b: Body, node: ast.BoolOp) -> tuple[tree.Expr, set[Any], set[Any]]:
     ways = [(set(yes), set(no))]
     for part in node.values[1:]:
         b.assume(ways[-1][0] if conj else ways[-1][1])
+        if expr.ty is t.POISON and not isinstance(part, ast.Compare):
+            continue                    # `a or 5`: what was meant is no condition at all
         right, y, n = condition(b, part)
         if right.ty is t.POISON or expr.ty is t.POISON:
             expr = b.poison(node)
@@ -782,6 +834,9 @@ def _comparison(b: Body, node: ast.Compare) -> tuple[tree.Expr, set[Any], set[An
 def _chained(b: Body, node: ast.Compare) -> tree.Expr:
     """`a < b <= c`: each operand evaluated once."""
     loc = b.loc(node)
+    if any(type(op) not in _COMPARES for op in node.ops):
+        return b.error("K0330", node, "only `<` `<=` `==` `!=` `>` `>=` can be chained",
+                       help="write the comparisons with `and` between them")
     saved, b.out = b.out, []
     left_node: ast.expr = node.left
     left = value(b, left_node)
@@ -793,9 +848,6 @@ def _chained(b: Body, node: ast.Compare) -> tree.Expr:
                 right.ty is not t.POISON):
             held = b.temp(right.ty, right, right.loc)
             right = tree.Load(right.ty, right.loc, tree.VarPlace(right.ty, right.loc, held))
-        if type(op) not in _COMPARES:
-            b.out = saved
-            return b.error("K0330", node, "only `<` `<=` `==` `!=` `>` `>=` can be chained")
         part = compare(b, node, _COMPARES[type(op)], left, right, left_node, right_node)
         inner, b.out = b.out, []
         if inner and part.ty is not t.POISON:
@@ -843,6 +895,12 @@ def compare(b: Body, node: ast.AST, op: str, left: tree.Expr, right: tree.Expr,
         hint = "compare with a member, or compare bits_of(x)"
     elif isinstance(left.ty, t.EndianType) or isinstance(right.ty, t.EndianType):
         hint = "bring it into the CPU's byte order first"
+    elif t.STR in (left.ty, right.ty) and (isinstance(left.ty, t.IntType)
+                                           or isinstance(right.ty, t.IntType)):
+        text = right_node if right.ty is t.STR else left_node
+        hint = character(text) or "text is compared with text"
+    elif t.BOOL in (left.ty, right.ty):
+        hint = "a bool is no number: test it itself, `if flag:`"
     return b.error("K0316", node, f"cannot compare `{left.ty.name}` and `{right.ty.name}`",
                    f"left is `{left.ty.name}`, right is `{right.ty.name}`", help=hint)
 
@@ -873,7 +931,8 @@ def _identity(b: Body, node: ast.Compare, op: ast.cmpop, right_node: ast.expr,
             return b.error("K0331", node, f"a `{left.ty.name}` is never null",
                            help="drop the test, or declare it `| None`"), set(), set()
         if not isinstance(left.ty, t.PtrType | t.MPtrType | t.UserPtrType):
-            return b.error("K0331", node, f"a `{left.ty.name}` is never None"), set(), set()
+            return b.error("K0331", node, f"a `{left.ty.name}` is never None",
+                           help="only `Ptr[T] | None` can be; drop the test"), set(), set()
         raw = _unnarrowed(left)
         path = path_of(left)
         if isinstance(left, tree.Seq):
@@ -989,7 +1048,10 @@ def _walrus(b: Body, node: ast.NamedExpr, want: t.Type | None) -> tree.Expr:
     if made.ty is t.LITERAL and isinstance(var, tree.Var):
         made = b.coerce(made, var.ty, node.value)
     if made.ty is t.LITERAL or made.ty.is_aggregate or isinstance(made.ty, t.VoidType):
-        return b.error("K0310", node, f"`{name} :=` needs a value of a known scalar type")
+        hint = (f"say it: `{name} := u32({ast.unparse(node.value)})`" if made.ty is t.LITERAL
+                else "assign it in a statement of its own")
+        return b.error("K0310", node, f"`{name} :=` needs a value of a known scalar type",
+                       help=hint)
     if not isinstance(var, tree.Var):
         var = b.declare(name, made.ty, node.target)
     made = b.coerce(made, var.ty, node.value)

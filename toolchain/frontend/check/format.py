@@ -47,7 +47,8 @@ def pieces(b: Body, node: ast.expr) -> list[tree.FormatPiece]:
         assert isinstance(part, ast.FormattedValue)
         text = _spec_text(b, part)
         if part.conversion not in (-1, 115):
-            b.error("K0111", node, "`!r` and `!a` are not kpy")
+            b.error("K0111", part.value, "`!r` and `!a` are not kpy",
+                    help="leave it out: numbers, enums and text are printed as they are")
             continue
         made = _piece(b, part.value, node, text) if text is not None else None
         if made is not None:
@@ -62,7 +63,8 @@ def _spec_text(b: Body, part: ast.FormattedValue) -> str | None:
     text = ""
     for piece in part.format_spec.values:
         if not isinstance(piece, ast.Constant):
-            b.error("K0111", part.value, "a format's width is a number, not an expression")
+            b.error("K0111", part.value, "a format's width is a number, not an expression",
+                    help="write the number, as in `{n:>8}`")
             return None
         text += str(piece.value)
     return text

@@ -221,16 +221,25 @@ def _parameters(cx: Context, made: Signature, owner: t.NominalType | None, decl:
     static = any(n == "staticmethod" for n, _, _ in classes.decorators(cx, scope, node))
     args = node.args.args + node.args.kwonlyargs
     seen: set[str] = set()
+    if owner is not None and not static and (not args or (
+            args[0].arg != "self" and args[0].annotation is not None)):
+        _no_self(cx, made, owner)
+    untyped = [a for n, a in enumerate(args) if a.annotation is None and (
+        n or owner is None or static)]
     for position, arg in enumerate(args):
         if arg.arg in seen:
             continue
         seen.add(arg.arg)
         made.names.append(arg.arg)
-        if position == 0 and owner is not None and not static:
+        if position == 0 and owner is not None and not static and (
+                arg.arg == "self" or arg.annotation is None):
             ty = t.ptr(owner) if isinstance(owner, t.StructType) else owner
         elif arg.annotation is None:
-            cx.error("K0217", scope, arg, f"parameter `{arg.arg}` needs a type",
-                     help=f"for example `{arg.arg}: u32`")
+            if arg is untyped[0]:
+                rest = f", and {len(untyped) - 1} more" if len(untyped) > 1 else ""
+                rest += ", and so does the result" if made.node.returns is None else ""
+                cx.error("K0217", scope, arg, f"parameter `{arg.arg}` needs a type{rest}",
+                         help="for example `" + ", ".join(f"{a.arg}: u32" for a in untyped) + "`")
             ty = t.POISON
         elif (erased := _erased(cx, scope, arg.annotation)) is not None:
             made.erased[arg.arg] = erased
@@ -248,14 +257,23 @@ def _parameters(cx: Context, made: Signature, owner: t.NominalType | None, decl:
             cx.error("K0301", scope, arg, f"a parameter cannot be `{ty.name}`")
             ty = t.POISON
         made.function.params.append(tree.Var(arg.arg, ty, "param", scope.loc(arg)))
-    if owner is not None and not static and not args:
-        cx.error("K0217", scope, node, f"method `{node.name}` needs its `self`")
     for arg, default in zip(node.args.args[len(node.args.args) - len(node.args.defaults):],
                             node.args.defaults, strict=True):
         made.defaults[arg.arg] = default
     for arg, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
         if default is not None:
             made.defaults[arg.arg] = default
+
+
+def _no_self(cx: Context, made: Signature, owner: t.NominalType) -> None:
+    """Report a method without `self`, and go on as if it had it."""
+    node = made.node
+    rest = "".join(f", {ast.unparse(a)}" for a in node.args.args)
+    cx.error("K0217", made.scope, node, f"method `{node.name}` needs its `self`",
+             help=f"write `def {node.name}(self{rest})`, or mark it @staticmethod")
+    ty = t.ptr(owner) if isinstance(owner, t.StructType) else owner
+    made.names.append("self")
+    made.function.params.append(tree.Var("self", ty, "param", made.scope.loc(node)))
 
 
 def _erased(cx: Context, scope: Scope, note: ast.expr) -> t.Type | None:
@@ -271,6 +289,8 @@ def _result(cx: Context, made: Signature) -> None:
     scope, node, function = made.scope, made.node, made.function
     function.result = t.POISON
     if node.returns is None:
+        if any(p.ty is t.POISON for p in function.params):
+            return                          # reported with the parameters
         cx.error("K0217", scope, node, f"`{node.name}` does not say what it returns",
                  help="write `-> None` where it returns nothing")
         return
@@ -279,7 +299,10 @@ def _result(cx: Context, made: Signature) -> None:
         meaning = cx.resolve(scope, note.value) if isinstance(note, ast.Subscript) else None
         made.yields = t.POISON
         if not isinstance(meaning, Vocabulary) or meaning.made != "Iterator":
-            cx.error("K0218", scope, note, "a generator's result is `Iterator[T]`")
+            made.yields = t.POISON
+            cx.error("K0218", scope, note, "a generator's result is `Iterator[T]`",
+                     help="a function with `yield` is `@inline` and `-> Iterator[u32]`, used in a "
+                          "`for`")
             return
         made.yields = typeexpr.resolve(cx, scope, note.slice)      # type: ignore[union-attr]
         return
@@ -322,10 +345,11 @@ def _attributes(cx: Context, made: Signature, decl: FunctionDecl) -> None:
         elif name in TABLES or name == "table":
             _table(cx, made, name, expr, call)
         elif name in ("struct", "enum", "flags", "bits", "regs"):
-            cx.error("K0105", scope, expr, f"`@{name}` is for classes")
+            cx.error("K0105", scope, expr, f"`@{name}` is for classes",
+                     help="remove it, or write `class`")
     if attrs.inline and attrs.noinline:
         cx.error("K0219", scope, node, "a function cannot be both @inline and @noinline")
-    if made.yields is not None and not attrs.inline:
+    if made.yields not in (None, t.POISON) and not attrs.inline:
         cx.error("K0218", scope, node, f"generator `{node.name}` must be @inline",
                  help="its body is expanded into the loop that uses it; nothing is allocated")
 

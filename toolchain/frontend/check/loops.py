@@ -76,7 +76,7 @@ def break_(b: Body, node: ast.Break) -> None:
     """`break`"""
     target = b.targets[-1] if b.targets else None
     if target is None:
-        b.error("K0407", node, "`break` outside a loop")
+        b.error("K0407", node, "`break` outside a loop", help="a function is left by `return`")
         return
     b.out.append(tree.Break(b.loc(node), target.break_label))
     if b.flow is not None:
@@ -88,7 +88,8 @@ def continue_(b: Body, node: ast.Continue) -> None:
     """`continue`"""
     target = b.targets[-1] if b.targets else None
     if target is None:
-        b.error("K0407", node, "`continue` outside a loop")
+        b.error("K0407", node, "`continue` outside a loop",
+                help="a function is left by `return`")
         return
     if target.continue_label is target.break_label:
         b.out.append(tree.Continue(b.loc(node), target.continue_label))
@@ -150,11 +151,13 @@ def _bind_item(b: Body, target: ast.expr, item: tree.Expr) -> None:
                 item = tree.MakeTuple(item.ty, item.loc, [
                     tree.TupleGet(ty, item.loc, load, i) for i, ty in enumerate(item.ty.items)])
             else:
-                b.error("K0341", target, f"`{item.ty.name}` is not a tuple")
+                b.error("K0341", target, f"`{item.ty.name}` is not a tuple",
+                        help="one name takes it; enumerate() and zip() give pairs")
                 _poison_targets(b, target)
                 return
         if len(target.elts) != len(item.items):
-            b.error("K0341", target, f"{len(item.items)} values for {len(target.elts)} names")
+            b.error("K0341", target, f"{len(item.items)} values for {len(target.elts)} names",
+                    help="name each of them; `_` takes one that is not needed")
             _poison_targets(b, target)
             return
         for part, value in zip(target.elts, item.items, strict=True):
@@ -181,12 +184,13 @@ def _range(b: Body, node: ast.Call, want: t.Type | None, backwards: bool = False
            ) -> Source | None:
     args = list(node.args)
     if not 1 <= len(args) <= 3 or node.keywords:
-        b.error("K0335", node, "`range` takes one to three numbers")
+        b.error("K0335", node, "`range` takes one to three numbers",
+                help="`range(stop)`, `range(start, stop)` or `range(start, stop, step)`")
         return None
     step = const.integer(b.cx, b.scope, args[2]) if len(args) == 3 else 1
     if step is None or step == 0:
         if step == 0:
-            b.error("K0345", args[2], "a step of 0 never ends")
+            b.error("K0345", args[2], "a step of 0 never ends", help="give another step")
         return None
     bounds = [expr.value(b, a, want) for a in (args[:1] if len(args) == 1 else args[:2])]
     if len(bounds) == 1:
@@ -279,15 +283,17 @@ def stub(loc: tree.Loc) -> ast.AST:
 
 
 def _enumerate(b: Body, node: ast.Call, want: t.Type | None) -> Source | None:
-    if not 1 <= len(node.args) <= 2 or node.keywords:
-        b.error("K0335", node, "`enumerate` takes what to loop over, and perhaps a start")
+    args = [*node.args, *(k.value for k in node.keywords if k.arg == "start")]
+    if not 1 <= len(args) <= 2 or not node.args or len(args) - len(node.args) != len(node.keywords):
+        b.error("K0335", node, "`enumerate` takes what to loop over, and perhaps a start",
+                help="for example `for i, x in enumerate(items, 1):`")
         return None
     loc = b.loc(node)
     start: tree.Expr = tree.Const(t.U64, loc, 0)
-    if len(node.args) == 2:
-        start = expr.value(b, node.args[1], t.U64)
+    if len(args) == 2:
+        start = expr.value(b, args[1], t.U64)
         if start.ty is t.LITERAL:
-            start = b.coerce(start, t.U64, node.args[1])
+            start = b.coerce(start, t.U64, args[1])
     inner = _source(b, node.args[0], None)
     if inner is None or not isinstance(start.ty, t.IntType):
         return None
@@ -306,7 +312,8 @@ def _pair(*items: t.Type) -> t.TupleType:
 
 def _zip(b: Body, node: ast.Call, want: t.Type | None) -> Source | None:
     if len(node.args) < 2 or any(k.arg != "strict" for k in node.keywords):
-        b.error("K0335", node, "`zip` takes two or more to loop over")
+        b.error("K0335", node, "`zip` takes two or more to loop over",
+                help="for example `for a, b in zip(left, right):`")
         return None
     parts = [_source(b, a, None) for a in node.args]
     if any(p is None for p in parts):
@@ -322,7 +329,8 @@ def _zip(b: Body, node: ast.Call, want: t.Type | None) -> Source | None:
 
 def _reversed(b: Body, node: ast.Call, want: t.Type | None) -> Source | None:
     if len(node.args) != 1:
-        b.error("K0335", node, "`reversed` takes one sequence")
+        b.error("K0335", node, "`reversed` takes one sequence",
+                help="for example `for x in reversed(items):`")
         return None
     inner = node.args[0]
     if isinstance(inner, ast.Call) and isinstance(inner.func, ast.Name) and (
@@ -340,7 +348,9 @@ def _sequence(b: Body, node: ast.expr, backwards: bool) -> Source | None:
     if not isinstance(made.ty, t.ArrayType | t.SliceType):
         hint = ("`range(n)` counts" if isinstance(made.ty, t.IntType | t.LiteralType) else
                 "give the struct an @inline generator `__iter__`" if isinstance(
-                    made.ty, t.StructType) else "")
+                    made.ty, t.StructType) or (isinstance(made.ty, t.PtrType) and isinstance(
+                        made.ty.elem, t.StructType)) else
+                "a `for` runs over arrays, slices, range(...) and generators")
         b.error("K0333", node, f"`{made.ty.name}` cannot be looped over", help=hint)
         return None
     loc = b.loc(node)

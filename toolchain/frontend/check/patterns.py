@@ -19,7 +19,7 @@ from typing import Any
 from toolchain.frontend import tree
 from toolchain.frontend import types as t
 from toolchain.frontend.check import expr, stmt, typeexpr
-from toolchain.frontend.check.body import Body, address
+from toolchain.frontend.check.body import Body, address, character
 
 
 @dataclass(slots=True)
@@ -89,7 +89,8 @@ def _subject(b: Body, node: ast.expr) -> Subject | None:
         place = tree.Deref(ty, loc, load)
         return Subject(ty, tree.UnionTag(t.U32, loc, place), place, loc)
     if ty is t.LITERAL:
-        b.error("K0310", node, "this number is known already")
+        b.error("K0310", node, "this number is known already",
+                help="`match` chooses at run time; look at a variable")
         return None
     value = expr.read(b, made, node)
     if not isinstance(ty, t.IntType | t.EnumType | t.BoolType | t.SliceType | t.NewtypeType):
@@ -132,7 +133,8 @@ def _either(b: Body, subject: Subject, parts: list[ast.pattern]) -> Case:
         return Case(wrong=True)
     bound = next((n for c in made for n in c.names), None)
     if bound is not None:
-        b.error("K0346", bound[0], "alternatives cannot bind names")
+        b.error("K0346", bound[0], "alternatives cannot bind names",
+                help="write a case for each")
         return Case(wrong=True)
     if any(c.values is None and not c.bytes for c in made):
         return Case()
@@ -148,7 +150,8 @@ def _value(b: Body, subject: Subject, node: ast.expr) -> Case:
             return Case([], [item.encode("utf-8")])
         if isinstance(item, bytes) and subject.ty.elem is t.U8:
             return Case([], [item])
-        b.error("K0346", node, f"this is not a `{subject.ty.name}` literal")
+        b.error("K0346", node, f"this is not a `{subject.ty.name}` literal",
+                help="write text as \"...\" for a Str, as b\"...\" for a Slice[u8]")
         return Case(wrong=True)
     made = expr.value(b, node, subject.ty)
     if made.ty is t.LITERAL:
@@ -159,7 +162,9 @@ def _value(b: Body, subject: Subject, node: ast.expr) -> Case:
         if isinstance(made, tree.Const) and isinstance(subject.ty, t.IntType) and isinstance(
                 made.ty, t.IntType) and subject.ty.holds(made.value):
             return Case([made.value])
-        b.error("K0346", node, f"this is not a constant of `{subject.ty.name}`")
+        b.error("K0346", node, f"this is not a constant of `{subject.ty.name}`",
+                help=character(node) or "a case is a value known at compile time, of the type "
+                "that is looked at")
         return Case(wrong=True)
     return Case([made.value])
 
@@ -170,20 +175,24 @@ def _variant(b: Body, subject: Subject, node: ast.MatchClass) -> Case:
         return Case(wrong=True)
     union = subject.ty
     if not isinstance(union, t.UnionType) or ty not in union.variants:
-        b.error("K0346", node, f"`{ty.name}` is not one of `{union.name}`")
+        b.error("K0346", node, f"`{ty.name}` is not one of `{union.name}`",
+                help=f"it is one of {', '.join(v.name for v in union.variants)}" if isinstance(
+                    union, t.UnionType) else "a class as pattern is for Unions")
         return Case(wrong=True)
     tag = union.variants.index(ty)                                   # type: ignore[arg-type]
     made = Case([tag])
     payload = tree.UnionPayload(ty, b.loc(node), subject.place, tag)  # type: ignore[arg-type]
     pairs = list(zip(ty.fields, node.patterns, strict=False))         # type: ignore[attr-defined]
     if len(node.patterns) > len(ty.fields):                           # type: ignore[attr-defined]
-        b.error("K0346", node, f"`{ty.name}` has {len(ty.fields)} fields")  # type: ignore
+        b.error("K0346", node, f"`{ty.name}` has {len(ty.fields)} fields",   # type: ignore
+                help="name them: `Variant(field=name)`")
         return Case(wrong=True)
     pairs += list(zip(node.kwd_attrs, node.kwd_patterns, strict=True))
     for name, part in pairs:
         field_ = ty.fields.get(name)                                  # type: ignore[attr-defined]
         if field_ is None:
-            b.error("K0203", part, f"`{ty.name}` has no field `{name}`")
+            b.error("K0203", part, f"`{ty.name}` has no field `{name}`",
+                    help=expr.members_of(ty))                         # type: ignore[arg-type]
             return Case(wrong=True)
         if not isinstance(part, ast.MatchAs) or part.pattern is not None:
             b.error("K0346", part, "a field's pattern is a name or `_`",

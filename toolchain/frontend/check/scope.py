@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import re
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -39,6 +40,7 @@ class Scope:
     module: ModuleDecl
     env: dict[str, Any] = field(default_factory=dict)
     trail: tuple[tuple[str, Loc], ...] = ()
+    locals: dict[str, Any] = field(default_factory=dict)     # of the function it is the scope of
 
     def loc(self, node: ast.AST) -> Loc:
         return self.module.source.loc(node)
@@ -105,7 +107,8 @@ class Context:
                 return self.member(base, node.attr)
         return None
 
-    def unknown(self, scope: Scope, node: ast.AST, name: str, extra: tuple[str, ...] = ()) -> None:
+    def unknown(self, scope: Scope, node: ast.AST, name: str, extra: tuple[str, ...] = (),
+                hint: str = "") -> None:
         """Report that `name` is not declared, with the nearest name there is."""
         imported = scope.module.names.get(name)
         if isinstance(imported, Import):
@@ -117,9 +120,21 @@ class Context:
                                f"`{imported.target}` has no name `{imported.attr}`",
                                help=nearest(imported.attr or "", names))
             return
+        if name in scope.locals:
+            self.error("K0501", scope, node, f"`{name}` is known at run time only",
+                       "a constant is needed here",
+                       help=f"a constant is declared in the module: `{name.upper()}: Final = ...`",
+                       notes=_local_notes(scope.locals[name]))
+            return
         known = (*extra, *scope.env, *scope.module.names)
         self.error("K0202", scope, node, f"`{name}` is not declared", "not found in this scope",
-                   help=_known_elsewhere(name) or nearest(name, known))
+                   help=hint or _known_elsewhere(name) or nearest(name, known)
+                   or "declare it in this module, or import it")
+
+
+def _local_notes(var: Any) -> tuple[tuple[str, Loc | None], ...]:
+    loc = getattr(var, "loc", None)
+    return (("the variable is declared", loc),) if loc is not None else ()
 
 
 def nearest(name: str, known: tuple[str, ...]) -> str:
@@ -128,11 +143,41 @@ def nearest(name: str, known: tuple[str, ...]) -> str:
     return f"did you mean `{close[0]}`?" if close else ""
 
 
+_WIDTHS = frozenset({"u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64"})
 _ELSEWHERE = {
     "int": "choose a width: u8 u16 u32 u64 i8 i16 i32 i64 (`from kpy import u32`)",
     "float": "the kernel has no floating point; scale to an integer",
     "str": "text is `Str`, bytes are `Slice[u8]` (`from kpy import Str`)",
     "bytes": "bytes are `Slice[u8]` (`from kpy import Slice, u8`)",
+    "auto": "give each member its number",
+    "round": "integers are whole: `(a + b // 2) // b` rounds",
+    "float32": "the kernel has no floating point; scale to an integer",
+    "hex": "print it so: kprintf(f\"{n:#x}\")", "oct": "print it so: kprintf(f\"{n:#o}\")",
+    "bin": "print it so: kprintf(f\"{n:#b}\")", "repr": "print the value itself",
+    "format": "print it so: kprintf(f\"{n:>8}\")",
+    "chr": "a character is a u8; print it so: kprintf(f\"{c:c}\")",
+    "divmod": "write `a // b` and `a % b`", "pow": "multiply, or shift: `1 << n`",
+    "hash": "hash the bytes: kernel/lib/xxhash.py",
+    "iter": "loop with `for`", "next": "loop with `for`",
+    "exit": "a kernel does not exit; `panic(...)` stops it", "quit": "use `panic(...)`",
+    "callable": "types are known at compile time", "vars": "fields are known at compile time",
+    "dir": "fields are known at compile time", "setattr": "fields are known at compile time",
+    "hasattr": "fields are known at compile time", "locals": "use a debugger: gdb knows them",
+    "globals": "name the variable", "bytearray": "use `Array[u8, N]`",
+    "memoryview": "use `Slice[u8]`", "complex": "the kernel has no floating point",
+    "List": "use `Array[T, N]` for storage, `Slice[T]` for a parameter",
+    "Sequence": "use `Slice[T]`", "Iterable": "use `Slice[T]`",
+    "Dict": "use an Array, a radix or red-black tree of kernel/lib",
+    "Set": "use a bitmap, an Array or a tree of kernel/lib",
+    "Tuple": "write `tuple[A, B]`", "Optional": "write `Ptr[T] | None`; only a Ptr has a null",
+    "Callable": "write `Fn[[A, B], R]`", "Any": "every type is known; a generic function takes a "
+    "TypeVar", "Literal": "use an @enum", "NamedTuple": "use a @struct",
+    "Enum": "write `@enum(u8)` above the class", "dataclass": "write @struct",
+    "NotImplementedError": "errors are `raise Errno(code)` in a @throws function",
+    "char": "a character is a u8", "byte": "a byte is a u8", "void": "nothing is `None`",
+    "long": "choose a width: i64 or u64", "double": "the kernel has no floating point",
+    "NULL": "write `None`", "null": "write `None`", "true": "write `True`",
+    "false": "write `False`",
     "list": "use `Array[T, N]` or an intrusive list of kernel/lib/queue.py; nothing grows by "
             "itself here",
     "dict": "use an Array, a radix or red-black tree of kernel/lib; nothing grows by itself here",
@@ -159,6 +204,8 @@ _ELSEWHERE = {
 
 def _known_elsewhere(name: str) -> str:
     from toolchain.frontend.check import vocabulary  # noqa: PLC0415  cycle
+    if re.fullmatch(r"[ui](int)?\d+(_t)?", name) and name not in _WIDTHS:
+        return "the widths are u8 u16 u32 u64 i8 i16 i32 i64 (`from kpy import u32`)"
     if name in vocabulary.NAMES:
         return f"write `from kpy import {name}`"
     return _ELSEWHERE.get(name, "")

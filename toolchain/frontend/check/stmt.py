@@ -24,7 +24,8 @@ from toolchain.frontend.check import (
     typeexpr,
 )
 from toolchain.frontend.check.body import Body, CaughtError, address, require_layout
-from toolchain.frontend.modules import Variable
+from toolchain.frontend.check.scope import is_poisoned
+from toolchain.frontend.modules import Constant, Variable
 
 
 def block(b: Body, nodes: list[ast.stmt]) -> list[tree.Stmt]:
@@ -64,6 +65,10 @@ def statement(b: Body, node: ast.stmt) -> None:
     if handler is None:
         what, hint = _REFUSALS.get(type(node), (f"`{type(node).__name__}` is not kpy", ""))
         b.error("K0101", node, what, help=hint)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            b.know(b.declare(node.name, t.POISON, node))
+        for alias in node.names if isinstance(node, ast.Import | ast.ImportFrom) else ():
+            b.know(b.declare(alias.asname or alias.name, t.POISON, node))
         return
     handler(b, node)
 
@@ -73,6 +78,8 @@ def statement(b: Body, node: ast.stmt) -> None:
 def _assign(b: Body, node: ast.Assign) -> None:
     if len(node.targets) > 1:
         b.error("K0109", node, "one target at a time", help="write two assignments")
+        for part in node.targets:
+            loops._poison_targets(b, part)
         return
     target = node.targets[0]
     if isinstance(target, ast.Tuple | ast.List):
@@ -205,10 +212,14 @@ def _unpack(b: Body, node: ast.Assign, target: ast.Tuple | ast.List) -> None:
                 b.know(b.declare(part.id, t.POISON, part))
         return
     if not isinstance(made.ty, t.TupleType):
-        b.error("K0341", node, f"`{made.ty.name}` is not a tuple")
+        b.error("K0341", node.value, f"`{made.ty.name}` is not a tuple",
+                help="a function gives several values with `-> tuple[A, B]`")
+        loops._poison_targets(b, target)
         return
     if len(made.ty.items) != len(target.elts):
-        b.error("K0341", node, f"{len(made.ty.items)} values for {len(target.elts)} names")
+        b.error("K0341", target, f"{len(made.ty.items)} values for {len(target.elts)} names",
+                help="name each of them; `_` takes one that is not needed")
+        loops._poison_targets(b, target)
         return
     loc = b.loc(node)
     held = b.temp(made.ty, made, loc)
@@ -273,7 +284,7 @@ def put(b: Body, place: tree.Expr, made: tree.Expr, node: ast.AST) -> None:
         _put_register(b, place, made, node)
         return
     if not isinstance(place, tree.Place):
-        b.error("K0342", node, "this cannot be assigned to", help="it is a value, not storage")
+        b.error("K0342", node, "this cannot be assigned to", help=_no_storage(b, node))
         return
     root = _root(place)
     if isinstance(root, tree.GlobalPlace) and root.global_.constant:
@@ -288,6 +299,13 @@ def put(b: Body, place: tree.Expr, made: tree.Expr, node: ast.AST) -> None:
     if path is not None and isinstance(place.ty, t.PtrType) and place.ty.nullable and (
             _never_null(made)):
         b.know(path)
+
+
+def _no_storage(b: Body, node: ast.AST) -> str:
+    target = node.targets[0] if isinstance(node, ast.Assign) else node
+    if isinstance(target, ast.Subscript) and isinstance(target.slice, ast.Slice):
+        return f"write `{ast.unparse(target)}.copy_from(...)`, or `.fill(value)`"
+    return "it is a value, not storage"
 
 
 def _root(place: tree.Expr) -> tree.Expr:
@@ -323,8 +341,9 @@ def _augmented(b: Body, node: ast.AugAssign) -> None:
             target.id not in b.frame.names):
         meaning = b.cx.lookup(b.scope.module, target.id)
         hint = (f"say `global {target.id}` first, as in Python" if isinstance(meaning, Variable)
-                else "assign it first")
+                else f"give it its first value before: `{target.id}: u32 = 0`")
         b.error("K0403", target, f"`{target.id}` is changed before it has a value", help=hint)
+        b.know(b.declare(target.id, t.POISON, target))
         return
     place = expr.access(b, target)
     if place.ty is t.POISON:
@@ -388,9 +407,17 @@ def _delete(b: Body, node: ast.Delete) -> None:
 def _global(b: Body, node: ast.Global) -> None:
     for name in node.names:
         meaning = b.cx.lookup(b.scope.module, name)
-        if not isinstance(meaning, Variable):
-            b.error("K0202", node, f"there is no module variable `{name}`")
-        b.frame.globals.add(name)
+        if isinstance(meaning, Constant) and not is_poisoned(meaning):
+            b.error("K0342", node, f"`{name}` is a constant",
+                    notes=(("declared", meaning.loc),),
+                    help=f"for a variable write `{name}: u32 = ...` in the module")
+        elif not isinstance(meaning, Variable) and not is_poisoned(meaning):
+            b.error("K0202", node, f"there is no module variable `{name}`",
+                    help=f"declare it in the module: `{name}: u32 = 0`")
+        if isinstance(meaning, Variable):
+            b.frame.globals.add(name)
+        else:
+            b.know(b.declare(name, t.POISON, node))
 
 
 # ---- expressions as statements ------------------------------------------------------------------
@@ -456,7 +483,8 @@ def _return(b: Body, node: ast.Return) -> None:
     elif node.value is None:
         if result is not t.VOID:
             b.error("K0308", node, f"`{b.function.name}` returns `{result.name}`",
-                    "no value here", notes=(("declared", b.function.loc),))
+                    "no value here", notes=(("declared", b.function.loc),),
+                    help=f"return a `{result.name}`, or say `-> None`")
         b.out.append(tree.Return(loc, None))
     elif result is t.VOID:
         if not (isinstance(node.value, ast.Constant) and node.value.value is None):
@@ -515,13 +543,15 @@ def _error_code(b: Body, node: ast.Raise) -> tree.Expr | None:
         caught = b.frame.names.get(made.id) if isinstance(made, ast.Name) else (
             b.caught[-1] if b.caught else None)
         if not isinstance(caught, CaughtError):
-            b.error("K0602", node, "`raise` alone stands in an `except`")
+            b.error("K0602", node, "`raise` alone stands in an `except`",
+                    help="say which error: `raise Errno(code)`")
             return None
         place = tree.VarPlace(t.I32, b.loc(node), caught.var)
         return tree.Load(t.I32, b.loc(node), place)
     if isinstance(made, ast.Call) and builtins.vocabulary_name(b, made.func) == "Errno":
         if len(made.args) != 1 or made.keywords:
-            b.error("K0603", made, "`Errno` takes its code")
+            b.error("K0603", made, "`Errno` takes its code",
+                    help="for example `raise Errno(ENOMEM)`")
             return None
         code = expr.value(b, made.args[0], t.I32)
         if isinstance(code.ty, t.EnumType):
@@ -530,7 +560,8 @@ def _error_code(b: Body, node: ast.Raise) -> tree.Expr | None:
             code = tree.Convert(t.I32, code.loc, "checked", code)
         code = b.coerce(code, t.I32, made.args[0], "an error code")
         if isinstance(code, tree.Const) and code.ty is t.I32 and code.value <= 0:
-            b.error("K0603", made.args[0], f"error code {code.value}: codes are above 0")
+            b.error("K0603", made.args[0], f"error code {code.value}: codes are above 0",
+                    help="0 would mean no error; the codes are in kernel/lib/errno.py")
             return None
         return None if code.ty is t.POISON else code
     b.error("K0602", node, "only `Errno(code)` can be raised",
@@ -579,8 +610,8 @@ def _handler(b: Body, node: ast.Try) -> tuple[tree.Var | None, list[tree.Stmt]]:
                 help="`match e.code:` tells the codes apart")
     first = node.handlers[0]
     if first.type is not None and builtins.vocabulary_name(b, first.type) != "Errno":
-        b.error("K0604", first, "only `Errno` can be caught",
-                help="write `except Errno as e:`")
+        b.error("K0604", first.type, "only `Errno` can be caught",
+                help="write `except Errno as e:`; `e.code` tells which")
     b._temps += 1
     name = first.name or "error"
     var = tree.Var(f".{name}{b._temps}", t.I32, "temp", b.loc(first))
@@ -671,10 +702,11 @@ def _manager(b: Body, item: ast.withitem,
 
 
 def _assert(b: Body, node: ast.Assert) -> None:
-    cond, yes, _ = expr.condition(b, node.test)
     if isinstance(node.test, ast.Tuple):
-        b.error("K0309", node.test, "a tuple is always true: `assert cond, \"text\"`")
+        b.error("K0309", node.test, "a tuple is always true",
+                help="leave the parentheses out: `assert cond, \"text\"`")
         return
+    cond, yes, _ = expr.condition(b, node.test)
     if cond.ty is t.POISON:
         return
     message = format.pieces(b, node.msg) if node.msg is not None else []
@@ -727,8 +759,8 @@ _REFUSALS: dict[type, tuple[str, str]] = {
                       "move it to module level and pass what it needs"),
     ast.AsyncFunctionDef: ("`async def` is not kpy", "write a thread"),
     ast.ClassDef: ("a class inside a function is not kpy", "move it to module level"),
-    ast.Import: ("imports stand at the top of the module", ""),
-    ast.ImportFrom: ("imports stand at the top of the module", ""),
+    ast.Import: ("imports stand at the top of the module", "move it there"),
+    ast.ImportFrom: ("imports stand at the top of the module", "move it there"),
     ast.Nonlocal: ("`nonlocal` is not kpy: there are no closures", "pass a Ptr"),
     ast.AsyncFor: ("`async for` is not kpy", ""), ast.AsyncWith: ("`async with` is not kpy", ""),
     ast.TryStar: ("`except*` is not kpy", "there is one error at a time"),
