@@ -62,7 +62,8 @@ def test_bit_fields_of_a_struct_write_through(en, mps):
     node = host.build(EVERYTHING).Node()
     node.ctl.EN, node.ctl.MPS = en, mps
     assert int(node.ctl) == en | mps << 7
-    assert [node.ctl.EN, node.ctl.MPS] == [en, mps]
+    found = node.ctl.EN, node.ctl.MPS
+    assert found == (en, mps)
     kept = node.ctl.copy()
     node.ctl = 0
     assert int(kept) == en | mps << 7 and node.ctl == 0
