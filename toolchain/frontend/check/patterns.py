@@ -19,7 +19,7 @@ from typing import Any
 from toolchain.frontend import tree
 from toolchain.frontend import types as t
 from toolchain.frontend.check import expr, stmt, typeexpr
-from toolchain.frontend.check.body import Body, address, character
+from toolchain.frontend.check.body import Body, address
 
 
 @dataclass(slots=True)
@@ -167,8 +167,7 @@ def _value(b: Body, subject: Subject, node: ast.expr) -> Case:
                 made.ty, t.IntType) and subject.ty.holds(made.value):
             return Case([made.value])
         b.error("K0346", node, f"this is not a constant of `{subject.ty.name}`",
-                help=character(node) or "a case is a value known at compile time, of the type "
-                "that is looked at")
+                help="a case is a value known at compile time, of the type that is looked at")
         return Case(wrong=True)
     return Case([made.value])
 
@@ -216,8 +215,8 @@ def _check_reached(b: Body, subject: Subject, cases: list[tuple[Case, ast.match_
         if everything is not None:
             bare = isinstance(everything, ast.MatchAs) and everything.name
             b.error("K0347", part.pattern, "this case can never match",
-                    help=f"`case {bare}:` binds a name and takes anything; a constant is matched as "
-                    f"`module.{bare}` or in a guard, `case x if x == {bare}:`" if bare else "",
+                    help=f"`case {bare}:` binds a name and takes anything; a constant is matched "
+                    f"as `module.{bare}` or in a guard, `case x if x == {bare}:`" if bare else "",
                     notes=(("an earlier case takes everything", b.loc(everything)),))
             return
         keys: list[Any] = [*(case.values or ()), *case.bytes]

@@ -119,9 +119,20 @@ def _assign_name(b: Body, node: ast.Assign, target: ast.Name) -> None:
         b.know(b.declare(target.id, t.POISON, target))
         return
     made = calls.refuse_copy(b, made, node.value)
+    _hides(b, target)
     var = b.declare(target.id, ty, target)
     b.out.append(tree.Declare(b.loc(node), var, b.coerce(made, ty, node.value)))
     _learn(b, var, made)
+
+
+def _hides(b: Body, target: ast.Name) -> None:
+    """Warn if a new local has the name of a variable of the module: was `global` forgotten?"""
+    meaning = b.scope.module.names.get(target.id)
+    if isinstance(meaning, Variable) and b.frame.generator is None:
+        b.cx.sink.warning("K0225", b.loc(target),
+                          f"local `{target.id}` hides the module's variable",
+                          help=f"say `global {target.id}` first to assign the variable, or use "
+                          "another name", notes=(("the variable is declared", meaning.loc),))
 
 
 def _inferred(b: Body, made: tree.Expr, target: ast.Name, node: ast.expr) -> t.Type:
@@ -177,8 +188,8 @@ def assign_var(b: Body, var: tree.Var, made: tree.Expr, target: ast.AST, node: a
 def _refuse_temporary(b: Body, made: tree.Expr, name: str, node: ast.AST) -> tree.Expr:
     """Report if pointer `name` would point at a value that no one holds."""
     if isinstance(made.ty, t.PtrType) and isinstance(pointee(made), tree.Temp):
-        return b.error("K0343", node, f"`{name}` is a pointer, and this is a new value that nothing "
-                       "else holds", help="make storage of it first: `new = ...`, then "
+        return b.error("K0343", node, f"`{name}` is a pointer, and this is a new value that "
+                       "nothing else holds", help="make storage of it first: `new = ...`, then "
                        f"`{name} = ref(new)`")
     return made
 
@@ -204,6 +215,7 @@ def _annotated(b: Body, node: ast.AnnAssign) -> None:
     var = previous if isinstance(previous, tree.Var) else None
     made = _initial(b, node, ty)
     if var is None:
+        _hides(b, node.target)
         var = b.declare(name, ty, node.target)
     if ty is t.POISON:
         b.know(var)
