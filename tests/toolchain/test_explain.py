@@ -26,7 +26,6 @@ ELSEWHERE = {
     "K0002": "test_explain.py", "K0003": "test_explain.py", "K0005": "test_bad_input.py",
     "K0006": "test_bad_input.py", "K0705": "test_effects.py", "K1001": "test_explain.py",
     "K1002": "test_explain.py", "K1003": "test_explain.py",
-    **dict.fromkeys(("K1101", "K1102", "K1103", "K1104"), "test_explain.py"),
 }
 
 

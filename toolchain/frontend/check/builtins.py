@@ -94,7 +94,8 @@ def _offsetof(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
     found = ty.fields.get(name) if isinstance(ty, t.StructType) else None
     if found is None:
         return b.error("K0203", node.args[1], f"`{ty.name}` has no field `{name}`",
-                       help=nearest(name, tuple(getattr(ty, "fields", ()))))
+                       help=nearest(name, tuple(getattr(ty, "fields", ()))) or (expr.members_of(
+                    ty) if isinstance(ty, t.StructType | t.BitsType) else "it has none"))
     return tree.Const(t.LITERAL, b.loc(node), found.offset)
 
 
@@ -553,7 +554,8 @@ def atomic(b: Body, node: ast.Call, base: tree.Expr, method: str) -> tree.Expr:
                            + ", ".join(vocabulary.ORDERS))
         order = found
     if len(node.args) != _ATOMIC_ARGS[name]:
-        return b.error("K0335", node, f"`{method}` takes {_ATOMIC_ARGS[name]} values and an order")
+        return b.error("K0335", node, f"`{method}` takes {_ATOMIC_ARGS[name]} "
+                       f"value{'s' * (_ATOMIC_ARGS[name] != 1)} and an order")
     bad = {"load": ("release", "acq_rel"), "store": ("acquire", "acq_rel")}.get(name, ())
     if order in bad:
         return b.error("K0323", node, f"a {name} cannot be `{order}`",

@@ -87,7 +87,9 @@ def _static(b: Body, node: ast.Call, func: ast.expr) -> tree.Expr | None:
     if ty is t.POISON:
         return b.poison(node)
     if found is None:
-        return b.error("K0203", func, f"`{ty.name}` has no method `{func.attr}`")
+        return b.error("K0203", func, f"`{ty.name}` has no method `{func.attr}`",
+                       help=nearest(func.attr, tuple(getattr(ty, "methods", ())))
+                       or "declare it in the class, marked @staticmethod")
     made = functions.method(b.cx, ty, found)                        # type: ignore[arg-type]
     if made is None:
         return b.poison(node)
@@ -174,6 +176,10 @@ def _infer(b: Body, decl: FunctionDecl, note: ast.expr, arg: ast.expr, env: dict
     b.cx.sink._seen = seen
     del b.function.locals[counts[0]:]
     b.frame.names = counts[1]
+    if made.ty is t.POISON:          # reported when the arguments are checked
+        for part in ast.walk(note):
+            if isinstance(part, ast.Name) and part.id in generic:
+                env.setdefault(part.id, t.POISON)
     unify(b, decl, note, made.ty, env, generic)
 
 
@@ -320,8 +326,9 @@ def indirect(b: Body, node: ast.Call, callee: tree.Expr, table: tuple[str, str] 
         return b.error("K0336", node, f"a `{ty.name}` cannot be called",
                        help="only functions, methods and values of type Fn[...] are")
     if node.keywords or len(node.args) != len(ty.params):
-        return b.error("K0335", node, f"this `{ty.name}` takes {len(ty.params)} arguments by "
-                       "position", help="its parameters have types, but no names")
+        return b.error("K0335", node, f"this `{ty.name}` takes {len(ty.params)} "
+                       f"argument{'s' * (len(ty.params) != 1)} by position",
+                       help="its parameters have types, but no names")
     args = [expr.converted(b, a, p, "this argument")
             for a, p in zip(node.args, ty.params, strict=True)]
     if any(a.ty is t.POISON for a in args):
@@ -463,7 +470,8 @@ def _struct(b: Body, node: ast.Call, ty: t.StructType) -> tree.Expr:
     names = list(ty.fields)
     pairs = list(zip(names, node.args, strict=False))
     if len(node.args) > len(names):
-        return b.error("K0335", node.args[len(names)], f"`{ty.name}` has {len(names)} fields",
+        return b.error("K0335", node.args[len(names)],
+                       f"`{ty.name}` has {len(names)} field{'s' * (len(names) != 1)}",
                        help=expr.members_of(ty))
     pairs += [(k.arg or "", k.value) for k in node.keywords]
     ok = True
@@ -475,7 +483,7 @@ def _struct(b: Body, node: ast.Call, ty: t.StructType) -> tree.Expr:
             ok = False
             continue
         if name in fields:
-            b.error("K0335", arg, f"field `{name}` is given twice")
+            b.error("K0335", arg, f"field `{name}` is given twice", help="leave one of them out")
             ok = False
             continue
         fields[name] = fill(b, arg, field.ty, f"field `{name}`")
@@ -536,7 +544,7 @@ def _bit_fields(b: Body, node: ast.Call, ty: t.BitsType) -> dict[str, tree.Expr]
         field = ty.fields.get(keyword.arg or "")
         if field is None:
             b.error("K0203", keyword, f"`{ty.name}` has no field `{keyword.arg}`",
-                    help=nearest(keyword.arg or "", tuple(ty.fields)))
+                    help=nearest(keyword.arg or "", tuple(ty.fields)) or expr.members_of(ty))
             return None
         made = fit_bits(b, expr.converted(b, keyword.value, field.ty, f"field `{field.name}`"),
                         field)

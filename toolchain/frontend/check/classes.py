@@ -335,7 +335,8 @@ def _member(cx: Context, scope: Scope, ty: t.EnumType, item: ast.stmt) -> None:
                 return
             twin = next((n for n, v in ty.members.items() if v == value), None)
             if name in ty.members:
-                cx.error("K0201", scope, item, f"`{ty.name}.{name}` is declared twice")
+                cx.error("K0201", scope, item.targets[0], f"`{ty.name}.{name}` is declared twice",
+                         help="rename one of them")
             elif twin is not None and not ty.is_flags:
                 cx.error("K0213", scope, item, f"`{name}` and `{twin}` are both {value}",
                          help="an enum's members differ; another name for one is a module constant")
@@ -370,7 +371,8 @@ def _bits(cx: Context, decl: Class, scope: Scope, name: str, call: ast.Call | No
             elif used & mask:
                 cx.error("K0214", scope, item, f"`{field.name}` overlaps an earlier field")
             elif field.name in ty.fields:
-                cx.error("K0201", scope, item, f"field `{field.name}` is declared twice")
+                cx.error("K0201", scope, item.target, f"field `{field.name}` is declared twice",
+                             help="rename one of them")
             else:
                 ty.fields[field.name] = field
                 used |= mask
@@ -397,15 +399,22 @@ def _bit_field(cx: Context, scope: Scope, item: ast.AnnAssign, following: int) -
             high, low = (const.size(cx, scope, a) for a in args[:2])
             rest = args[2:]
         else:
-            cx.error("K0215", scope, note, "a bit field is `Bit[n]` or `Bits[high, low]`")
+            cx.error("K0215", scope, note, "a bit field is `Bit[n]` or `Bits[high, low]`",
+                     help="a third argument is its type: `Bits[7, 4, State]`")
             return None
         if high is None or low is None:
             return None
         if high < low:
-            cx.error("K0215", scope, note, f"Bits[{high}, {low}]: the high bit comes first")
+            cx.error("K0215", scope, note, f"Bits[{high}, {low}]: the high bit comes first",
+                     help=f"write `Bits[{low}, {high}]`")
             return None
         width = high - low + 1
         ty = typeexpr.resolve(cx, scope, rest[0]) if rest else _holder(width)
+        if not (ty in (t.POISON, t.BOOL) or isinstance(ty, t.EnumType) or (
+                isinstance(ty, t.IntType) and not ty.signed)):
+            cx.error("K0215", scope, rest[0], "a bit field is unsigned, bool or an enum",
+                     help="keep it unsigned, and convert what is read")
+            return None
     else:
         meaning = cx.resolve(scope, note)
         plain = (vocabulary.PLAIN_TYPES.get(meaning.made) if isinstance(meaning, Vocabulary)
@@ -417,7 +426,8 @@ def _bit_field(cx: Context, scope: Scope, item: ast.AnnAssign, following: int) -
         else:
             found = typeexpr.resolve(cx, scope, note)
             if not isinstance(found, t.EnumType):
-                cx.error("K0215", scope, note, "a bit field is unsigned, bool or an enum")
+                cx.error("K0215", scope, note, "a bit field is unsigned, bool or an enum",
+                         help="for example `Bit[0]`, `Bits[7, 4]` or `name: u3`")
                 return None
             width, ty = max(v.bit_length() for v in found.members.values()), found
         low = following
@@ -444,7 +454,9 @@ def _regs(cx: Context, decl: Class, scope: Scope, name: str, call: ast.Call | No
             if register is None:
                 continue
             if register.name in ty.registers:
-                cx.error("K0201", scope, item, f"register `{register.name}` is declared twice")
+                cx.error("K0201", scope, item.target,
+                         f"register `{register.name}` is declared twice",
+                             help="rename one of them")
                 continue
             ty.registers[register.name] = register
             end = register.offset + (register.count - 1) * register.stride + register.ty.size

@@ -144,6 +144,8 @@ def _list(b: Body, node: ast.List, want: t.Type | None) -> tree.Expr:
 
 
 def _tuple(b: Body, node: ast.Tuple, want: t.Type | None) -> tree.Expr:
+    if want is t.POISON:
+        return b.poison(node)
     if isinstance(want, t.TupleType) and len(want.items) != len(node.elts):
         return b.error("K0341", node, f"{len(node.elts)} values for `{want.name}`",
                        help=f"give {len(want.items)}")
@@ -351,7 +353,8 @@ def member(b: Body, node: ast.Attribute, base: tree.Expr) -> tree.Expr:
                        notes=_declared_here(b, ty))
     if isinstance(ty, t.SliceType) and name == "data":
         if not b.scope.module.unsafe:
-            return b.error("K0801", node, "`.data` is a raw pointer: for unsafe modules")
+            return b.error("K0801", node, "`.data` is a raw pointer: for unsafe modules",
+                           help="pass the slice itself: it has the length with it")
         return tree.SliceData(t.mptr(ty.elem), loc, b.load(place))
     if isinstance(ty, t.UnionType):
         return b.error("K0322", node, f"`{ty.name}` may hold any of its structs",
@@ -466,7 +469,8 @@ def _subscript(b: Body, node: ast.Subscript, want: t.Type | None) -> tree.Expr:
         index = step_of(b, _index(b, node.slice, t.I64), node.slice)
         return tree.IndexPlace(ty.elem, loc, b.load(base), index, True)
     if not isinstance(ty, t.ArrayType | t.SliceType):
-        return b.error("K0324", node, f"`{ty.name}` cannot be indexed")
+        return b.error("K0324", node, f"`{ty.name}` cannot be indexed",
+                       help="arrays, slices, Str and tuples have elements")
     whole = base if isinstance(ty, t.ArrayType) else b.load(base)
     index = _index(b, node.slice, t.U64)
     if isinstance(index, tree.Const) and index.ty is t.LITERAL:
@@ -517,7 +521,8 @@ def _slicing(b: Body, node: ast.Subscript, base: tree.Expr) -> tree.Expr:
     if part.step is not None:
         return b.error("K0324", part, "a slice has no step", help="loop with range(a, b, step)")
     if not isinstance(ty, t.ArrayType | t.SliceType):
-        return b.error("K0324", node, f"`{ty.name}` cannot be sliced")
+        return b.error("K0324", node, f"`{ty.name}` cannot be sliced",
+                       help="arrays, slices and Str have parts")
     whole = base if isinstance(ty, t.ArrayType) else b.load(base)
     low = _bound(b, part.lower, whole)
     high = _bound(b, part.upper, whole)

@@ -188,7 +188,7 @@ def _variant(b: Body, subject: Subject, node: ast.MatchClass) -> Case:
     made.payload = payload
     pairs = list(zip(ty.fields, node.patterns, strict=False))         # type: ignore[attr-defined]
     if len(node.patterns) > len(ty.fields):                           # type: ignore[attr-defined]
-        b.error("K0346", node, f"`{ty.name}` has {len(ty.fields)} fields",   # type: ignore
+        b.error("K0346", node, f"`{ty.name}` has fewer fields",
                 help="name them: `Variant(field=name)`")
         return Case(wrong=True)
     pairs += list(zip(node.kwd_attrs, node.kwd_patterns, strict=True))

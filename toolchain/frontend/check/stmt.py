@@ -304,7 +304,7 @@ def bind(b: Body, target: ast.expr, made: tree.Expr) -> None:
 def store(b: Body, target: ast.expr, value: ast.expr, node: ast.stmt) -> None:
     """`target = value` where target is storage: a field, an element, a register, a global."""
     if isinstance(target, ast.Starred):
-        b.error("K0106", target, "`*` unpacking is not kpy")
+        b.error("K0106", target, "`*` unpacking is not kpy", help="name the items")
         return
     place = expr.access(b, target)
     want = place.ty
@@ -566,7 +566,8 @@ def _is_constant(b: Body, place: tree.Expr, node: ast.AST) -> bool:
     root = root_of(place)
     if isinstance(root, tree.GlobalPlace) and root.global_.constant:
         b.error("K0342", node, f"`{root.global_.name}` is a constant",
-                notes=(("declared", root.global_.loc),))
+                notes=(("declared", root.global_.loc),),
+                help="leave `Final` out if it should change")
         return True
     through = root.pointer if isinstance(root, tree.Deref) else root
     if isinstance(through.ty, t.PtrType | t.SliceType) and points_to_constant(b, through):
@@ -670,7 +671,8 @@ def _try(b: Body, node: ast.Try) -> None:
 
 def _handler(b: Body, node: ast.Try) -> tuple[tree.Var | None, list[tree.Stmt]]:
     if len(node.handlers) > 1:
-        b.error("K0604", node.handlers[1], "one `except` catches all: there is only Errno",
+        b.error("K0604", node.handlers[1].type or node.handlers[1],
+                "one `except` catches all: there is only Errno",
                 help="`match e.code:` tells the codes apart")
     first = node.handlers[0]
     if first.type is not None and builtins.vocabulary_name(b, first.type) != "Errno":
@@ -684,7 +686,8 @@ def _handler(b: Body, node: ast.Try) -> tuple[tree.Var | None, list[tree.Stmt]]:
     caught = CaughtError(var)
     previous = b.frame.names.get(first.name) if first.name else None
     if isinstance(previous, tree.Var):
-        b.error("K0201", first, f"`{first.name}` is a variable already", help="use another name")
+        b.error("K0201", first.type or first, f"`{first.name}` is a variable already",
+                help="use another name", notes=(("declared", previous.loc),))
     if first.name:
         b.frame.names[first.name] = caught
     b.caught.append(caught)

@@ -168,7 +168,8 @@ def _optional(cx: Context, scope: Scope, node: ast.BinOp) -> t.Type:
     if len(inner) == len(parts):
         return _union(cx, scope, node, inner)
     if len(inner) != 1:
-        cx.error("K0305", scope, node, "only one pointer type can be `| None`")
+        cx.error("K0305", scope, node, "only one pointer type can be `| None`",
+                 help="for one of several structs use a Union")
         return t.POISON
     ty = resolve(cx, scope, inner[0])
     if isinstance(ty, t.PtrType):
@@ -206,6 +207,11 @@ def _subscript(cx: Context, scope: Scope, node: ast.Subscript) -> t.Type:
 def _arguments(cx: Context, scope: Scope, node: ast.Subscript, decl: Class, args: list[ast.expr],
                ) -> tuple[Any, ...] | None:
     params = classes.generic_parameters(cx, decl)
+    if not params:
+        cx.error("K0306", scope, node, f"`{decl.name}` is not generic",
+                 help=f"write `{decl.name}`, or derive the class from `Generic[T]`",
+                 notes=(("declared here", decl.loc),))
+        return None
     if len(params) != len(args):
         cx.error("K0306", scope, node,
                  f"`{decl.name}` takes {len(params)} argument{'s' * (len(params) != 1)} in [ ], "
