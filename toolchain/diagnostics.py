@@ -13,7 +13,7 @@ Passes report to a Sink and go on, so that one run shows all errors of a file; w
 reported gets the POISON type and is not reported again.
 
 Invariants
-  D1  Every code reported has an entry in `explain.py`, and a test with its text and place.
+  D1  Every code reported has a story in `explain/`, and a test with its text and place.
   D2  `ast` counts columns in UTF-8 bytes; what is shown counts characters.
 Tests     tests/toolchain/test_diagnostics.py
 """

@@ -60,6 +60,7 @@ def _asm_function(text: str, symbol: str) -> str:
         place = re.match(r"\.loc\s+\d+ (\d+)", bare)
         if place:
             lines.append(f"    # line {place.group(1)}")
-        elif bare and not bare.startswith((".cfi", ".Ltmp", ".p2align", "#", ".loc", ".Lfunc")):
+        elif bare and not bare.startswith((
+                ".cfi", ".Ltmp", ".p2align", "#", ".loc", ".Lfunc", ".file")):
             lines.append(line.rstrip())
     return "\n".join(lines)

@@ -58,7 +58,7 @@ EDITS = {
     "an @inline body": ("return n + 2", "return n + 3", {"base", "middle", "top"}),
     "a generic's body": ("a if a > b else b", "b if a < b else a", {"base", "middle", "top"}),
     "a generic class": ("return self.item\n", "return self.item \n", {"base", "middle", "top"}),
-    "a signature": ("def plain(p: Ptr[Point]) -> u32", "def plain(p: Ptr[Point], q: u32 = 1) -> u32",
+    "a signature": ("def plain(p: Ptr[Point])", "def plain(p: Ptr[Point], q: u32 = 1)",
                     {"base", "middle", "top"}),
     "a layout": ("    x: u32\n    y: u32", "    y: u32\n    x: u32", {"base", "middle", "top"}),
     "a constant": ("LIMIT: Final = 7", "LIMIT: Final = 8", {"base", "middle", "top"}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -149,6 +150,25 @@ def test_k1103_k1104_a_tool_that_fails_is_quoted(code):
     assert [d.code for d in sink.diagnostics] == [code]
     text = sink.render()
     assert "the tool refused" in text and "no such thing" in text
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+def test_k1104_a_program_with_its_own_runtime_cannot_be_run_here(tmp_path, capsys):
+    path = tmp_path / "example.py"
+    path.write_text('''from kpy import Never, export, u64
+
+@export("kpy.rt.check_failed")
+def failed(site: u64, a: u64, b: u64) -> Never:
+    while True:
+        pass
+
+def f(a: u64) -> u64:
+    return a + 1
+''')
+    assert main(["run", str(path), "f", "1"]) == 1
+    err = capsys.readouterr().err
+    assert "error[K1104]: the objects could not be linked for this machine" in err
+    assert "kpy.rt.check_failed" in err and "Traceback" not in err
 
 
 def test_k1101_a_missing_c_compiler_is_named(monkeypatch):

@@ -159,6 +159,7 @@ class SymbolRef:
 
     symbol: str
     addend: int = 0
+    target: Function | Global | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(slots=True, eq=False)

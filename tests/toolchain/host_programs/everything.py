@@ -123,8 +123,8 @@ def pair(a: u8, b: bool) -> tuple[u8, bool]:
     return a, not b
 
 def push(n: Ptr[Node]) -> None:
-    n.next = head
     global head
+    n.next = head
     head = n
 
 def pop() -> Ptr[Node] | None:

@@ -233,7 +233,7 @@ def setup(threads: Slice[Thread]) -> None:
 
 def schedule(steps: u32) -> u64:
     """Run the best thread `steps` times, lowering its priority each time."""
-    threads: Array[Thread, 6]
+    threads: Array[Thread, 6] = [Thread(operations=BATCH)] * 6
     setup(threads)
     trace: u64 = 0
     for _ in range(steps):
@@ -254,7 +254,7 @@ def schedule(steps: u32) -> u64:
 
 def deliver(which: u32, number: u32) -> u64:
     """Send messages of all kinds to blocked threads; count how they end, a digit for each state."""
-    threads: Array[Thread, 6]
+    threads: Array[Thread, 6] = [Thread(operations=BATCH)] * 6
     setup(threads)
     while (thread := queue.choose()) is not None:
         thread.state = State.BLOCKED
@@ -286,7 +286,7 @@ def deliver(which: u32, number: u32) -> u64:
 
 def removal() -> u32:
     """Take threads out of the middle, the ends, and while walking."""
-    threads: Array[Thread, 6]
+    threads: Array[Thread, 6] = [Thread(operations=BATCH)] * 6
     setup(threads)
     everyone.remove(threads[2])
     everyone.remove(threads[0])
@@ -302,7 +302,7 @@ def removal() -> u32:
 
 
 def double_append() -> u32:
-    threads: Array[Thread, 2]
+    threads: Array[Thread, 2] = [Thread(operations=BATCH)] * 2
     setup(threads)
     everyone.append(threads[1])
     return everyone.count

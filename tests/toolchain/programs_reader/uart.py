@@ -178,7 +178,7 @@ def open_port(port: Ptr[Port], baud: u32) -> bool:
 
 
 def control_after_open(baud: u32) -> u32:
-    port: Port
+    port = Port(device=cast(Mmio[Uart], ref(fake)))
     if not open_port(port, baud):
         return 0
     c = port.device.CONTROL
@@ -189,7 +189,7 @@ def control_after_open(baud: u32) -> u32:
 
 def send(text: Slice[u8], slowness: u32) -> u64:
     """The number of polls, or the errno in the thousands."""
-    port: Port
+    port = Port(device=cast(Mmio[Uart], ref(fake)))
     if not open_port(port, 9600):
         return 0
     try:
@@ -202,7 +202,7 @@ def send(text: Slice[u8], slowness: u32) -> u64:
 
 
 def receive(text: Slice[u8]) -> u64:
-    port: Port
+    port = Port(device=cast(Mmio[Uart], ref(fake)))
     open_port(port, 9600)
     for c in text:
         fake.data = c

@@ -62,9 +62,10 @@ class Typed(int):
 
 
 class StructValue(dict):
-    """A struct constant: field name to value."""
+    """A struct constant: field name to value.  `home`: the constant it is, where it has a name."""
 
     ty: t.StructType
+    home: Any = None
 
 
 class Symbol:
@@ -344,12 +345,14 @@ def to_data(value: Any, ty: t.Type) -> ConstValue:
     if isinstance(ty, t.FnType) and isinstance(value, Symbol):
         if not t.lossless(value.ty, ty):
             raise ConstError(f"`{value.symbol}` is a `{value.ty.name}`, not a `{ty.name}`")
-        return SymbolRef(value.symbol)
+        return SymbolRef(value.symbol, target=value.function)
     if isinstance(ty, t.PtrType):
         if value is None and ty.nullable:
             return 0
         if isinstance(value, Symbol):
-            return SymbolRef(value.symbol)
+            return SymbolRef(value.symbol, target=value.global_)
+        if isinstance(value, StructValue) and value.home is not None and value.ty is ty.elem:
+            return SymbolRef(value.home.symbol, target=value.home)
     if isinstance(ty, t.MPtrType | t.UserPtrType | t.MmioType) and isinstance(value, int):
         return int(value)
     raise ConstError(f"{_shown(value)} is not a `{ty.name}`")
@@ -413,7 +416,10 @@ def _python(cx: Context, scope: Scope, meaning: Any) -> Any:
         found = constant(cx, meaning)
         if found is None:
             raise ConstError
-        return from_data(*found)
+        value = from_data(*found)
+        if isinstance(value, StructValue):
+            value.home = functions.constant_global(cx, meaning, *found)
+        return value
     if isinstance(meaning, ModuleDecl):
         def member(name: str) -> Any:
             inner = cx.member(meaning, name)

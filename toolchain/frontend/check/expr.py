@@ -552,13 +552,43 @@ _COMPARES = {ast.Eq: "eq", ast.NotEq: "ne", ast.Lt: "lt", ast.LtE: "le", ast.Gt:
              ast.GtE: "ge"}
 
 
+def _repeated(b: Body, node: ast.BinOp, want: t.ArrayType) -> tree.Expr:
+    """`[value] * N`: an array's initial value, made at compile time."""
+    data = const.python_value(b.cx, b.scope, node)
+    done = const.converted(b.cx, b.scope, node, data, want) if data is not const.FAILED else None
+    if done is None:
+        return b.poison(node)
+    made = tree.ConstData(want, b.loc(node), done[1])
+    note_symbols(b, want, done[1])
+    return made
+
+
+def note_symbols(b: Body, ty: t.Type, data: Any, key: str = "") -> None:
+    """For later passes: the functions and globals whose addresses constant data holds."""
+    if isinstance(data, tree.SymbolRef):
+        if isinstance(data.target, tree.Function):
+            b.effects.functions[data.symbol] = data.target
+            b.effects.address_taken += [(k, data.symbol) for k in (ty.name, key) if k]
+        elif isinstance(data.target, tree.Global):
+            b.effects.globals[data.symbol] = data.target
+    elif isinstance(data, dict) and isinstance(ty, t.StructType):
+        for name, part in data.items():
+            note_symbols(b, ty.fields[name].ty, part, f"{ty.symbol}.{name}")
+    elif isinstance(data, list) and isinstance(ty, t.ArrayType | t.SliceType):
+        for part in data:
+            note_symbols(b, ty.elem, part)
+
+
 def _binary(b: Body, node: ast.BinOp, want: t.Type | None) -> tree.Expr:
+    if isinstance(want, t.ArrayType) and isinstance(node.op, ast.Mult) and isinstance(
+            node.left, ast.List):
+        return _repeated(b, node, want)
     spine = [node]          # `a + b + c + ...` is deep on the left: walk it with a loop
     while isinstance(spine[-1].left, ast.BinOp):
         spine.append(spine[-1].left)
     made = value(b, spine[-1].left, want)
     for part in reversed(spine):
-        right = value(b, part.right, want)
+        right = value(b, part.right, made.ty if isinstance(made.ty, t.IntType) else want)
         made = combine(b, part, _OPS[type(part.op)], made, right, part.left, part.right, want)
     return made
 
