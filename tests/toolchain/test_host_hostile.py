@@ -172,6 +172,27 @@ def test_damaged_memory(every):
         _ = shape.value
 
 
+def test_wild_pointers_read_from_memory(every):
+    node = every.Node()
+    for address in (8, 0x123456789000, 2**63, 2**64 - 8):
+        every.at("u64", node.address + every.Node.next.offset)[0] = address
+        wild = node.next
+        for use in (lambda: wild.value, lambda: setattr(wild, "value", 1), wild.copy,  # noqa: B023
+                    lambda: wild.arr[1], lambda: bytes(wild), lambda: wild.ctl.EN):    # noqa: B023
+            with pytest.raises(ValueError, match="no memory at"):
+                use()
+        raw = every.at("u64", node.address + every.Node.name.offset)
+        raw[0], raw[1] = address, 3
+        with pytest.raises(ValueError, match="no memory at"):
+            _ = node.name
+        with pytest.raises(ValueError, match="no memory at"):
+            bytes(every.at("u32", address).slice(2))
+        with pytest.raises(ValueError, match="no memory at"):
+            every.at("u32", address).value = 3
+    with pytest.raises(MemoryError):
+        every.array("u64", 2**61)
+
+
 def test_a_buffer_of_the_wrong_shape(every):
     import numpy  # noqa: PLC0415
     assert every.total(numpy.arange(4, dtype=numpy.uint32)) == 6

@@ -353,6 +353,8 @@ cdef class Module:
         """New zeroed storage for `count` of them."""
         if count < 0:
             raise ValueError("a count is not negative")
+        if elem.size and count > (<Py_ssize_t>1 << 46) // elem.size:
+            raise MemoryError(f"{count} of {elem.name}")
         memory = new_memory(count * elem.size, elem.align)
         return sequence(elem, memory.pointer, count, memory)
 

@@ -347,6 +347,7 @@ cdef object get_slice(Type t, char* p, Frame frame):
         raise ValueError(f"{t.name} in kpy memory is damaged: {count} items at "
                          f"{<uintptr_t>start:#x}")
     if t.kind == STR:
+        guard(start, count)
         return PyBytes_FromStringAndSize(start, count).decode("utf-8", "surrogateescape") \
             if count else ""
     owner = owner_of(start)

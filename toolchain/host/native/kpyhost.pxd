@@ -38,6 +38,10 @@ cdef class Sequence(View):
     cdef char* at(self, object index) except NULL
 
 
+cdef class Pointer(View):
+    cdef char* at(self, Py_ssize_t index) except NULL
+
+
 cdef class Frame:
     cdef list kept                   # Memory or Buffer behind arguments
     cdef list lists                  # (list, its Memory, type of an item), to write back

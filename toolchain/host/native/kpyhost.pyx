@@ -12,7 +12,8 @@ Invariants
   N1  Memory that Python allocated is freed only when no view of it is left and no compiled code
       was given its address since the last restore() or release() (it is "lent").
   N2  A view keeps alive whatever its address lies in, if Python owns that.
-  N3  Between entry into kpy and its end no Python object is held by a kpy frame only, so that
+  N3  What Python does not own is only touched where memory is mapped.
+  N4  Between entry into kpy and its end no Python object is held by a kpy frame only, so that
       unwinding loses nothing.
 Tests     tests/toolchain/test_host_*.py
 """
@@ -48,6 +49,7 @@ cdef extern from "machine.h":
     uint64_t kpy_load(const char* p, int64_t size)
     void kpy_store(char* p, int64_t size, uint64_t value)
     uint64_t kpy_reverse(uint64_t value, int64_t size)
+    bint kpy_mapped(const char* p, int64_t size)
 
 cdef extern from "dlfcn.h":
     void* dlopen(const char* path, int flags)

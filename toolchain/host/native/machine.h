@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <ucontext.h>
 
 #define KPY_UNWOUND (1LL << 40)
@@ -146,4 +147,17 @@ static void kpy_store(char *p, int64_t size, uint64_t value) {
 
 static uint64_t kpy_reverse(uint64_t value, int64_t size) {
     return __builtin_bswap64(value) >> (64 - 8 * size);
+}
+
+/* Whether the first and last page of a range are mapped; the last answer is kept. */
+static int kpy_mapped(const char *p, int64_t size) {
+    static uintptr_t known = 1;
+    unsigned char in_core;
+    uintptr_t ends[2] = {(uintptr_t)p & ~4095UL, ((uintptr_t)p + size - 1) & ~4095UL};
+    for (int i = 0; size && i < 2; i++) {
+        if (ends[i] == known) continue;
+        if (mincore((void *)ends[i], 1, &in_core)) return 0;
+        known = ends[i];
+    }
+    return 1;
 }

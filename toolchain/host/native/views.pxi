@@ -117,7 +117,16 @@ cdef View allocate(Type t):
 cdef char* address_of(View view) except? NULL:
     if view.pointer == NULL:
         raise ValueError(f"this {type(view).__name__} was never given storage")
+    if view.owner is None:
+        guard(view.pointer, view.type.size)
     return view.pointer
+
+
+cdef int guard(char* start, Py_ssize_t size) except -1:
+    """Raise where there is no memory (N3): a damaged pointer, or one into what is gone."""
+    if not kpy_mapped(start, size):
+        raise ValueError(f"there is no memory at {<uintptr_t>start:#x}")
+    return 0
 
 
 cdef class View:
@@ -267,20 +276,27 @@ cdef class Pointer(View):
         cdef Type t = self.type
         if t.kind == VOID:
             raise TypeError("what a Ptr[None] points to has no type: use slice()")
-        return get(t, address_of(self) + index * t.size, self.owner)
+        return get(t, self.at(index), self.owner)
+
+    cdef char* at(self, Py_ssize_t index) except NULL:
+        """The address of an item, which nobody checks but for N3."""
+        cdef char* p = self.pointer + index * self.type.size
+        if self.owner is None:
+            guard(p, self.type.size)
+        return p
 
     def __setitem__(self, Py_ssize_t index, value):
         cdef Type t = self.type
         if t.kind == VOID:
             raise TypeError("what a Ptr[None] points to has no type: use slice()")
-        put(t, address_of(self) + index * t.size, value, None, f"*{t.name}")
+        put(t, self.at(index), value, None, f"*{t.name}")
 
     def slice(self, Py_ssize_t count):
         """The `count` items from here on (bytes, of a Ptr[None])."""
         if count < 0:
             raise ValueError("a count is not negative")
         elem = self.type if self.type.kind != VOID else self.type.module.types[0]
-        return sequence(elem, address_of(self), count, self.owner)
+        return sequence(elem, self.pointer, count, self.owner)
 
     def __repr__(self):
         return f"<Ptr[{self.type.name}] {<uintptr_t>self.pointer:#x}>"
@@ -304,7 +320,9 @@ cdef class Sequence(View):
             i += self.count
         if i < 0 or i >= self.count:
             raise IndexError(f"index {index} of {self.count} items")
-        return address_of(self) + i * self.type.size
+        if self.owner is None:
+            guard(self.pointer + i * self.type.size, self.type.size)
+        return self.pointer + i * self.type.size
 
     def __getitem__(self, index):
         if isinstance(index, slice):
@@ -337,12 +355,16 @@ cdef class Sequence(View):
     __hash__ = None
 
     def __bytes__(self):
+        if self.owner is None:
+            guard(self.pointer, self.count * self.type.size)
         return PyBytes_FromStringAndSize(self.pointer, self.count * self.type.size) \
             if self.count else b""
 
     def __getbuffer__(self, Py_buffer* buffer, int flags):
         cdef Type t = self.type
         plain = t.kind == UINT or t.kind == INT or t.kind == BOOL
+        if self.owner is None:
+            guard(self.pointer, self.count * t.size)
         self.shape[0] = self.count if plain else self.count * t.size
         buffer.buf = self.pointer
         buffer.obj = self
@@ -394,7 +416,7 @@ cdef class Field:
     cdef char* place(self, object obj) except NULL:
         if not PyObject_TypeCheck(obj, <PyTypeObject*>self.cls):
             raise TypeError(f"{self.what} is not of {type(obj).__name__}")
-        if (<View>obj).pointer == NULL:
+        if (<View>obj).owner is None:
             address_of(<View>obj)
         return (<View>obj).pointer + self.offset
 
