@@ -11,7 +11,7 @@
 A type is a number: its place in "types".  Later numbers may occur in earlier types, as types
 refer to each other in circles.  "ups" are what compiled code calls and Python answers: externs,
 upcalls without implementation, hooks, and the runtime (failed checks and printing).
-Tests     tests/toolchain/test_host_describe.py
+Tests     tests/toolchain/test_host_structs.py, tests/toolchain/test_host_corpus.py
 """
 from __future__ import annotations
 
