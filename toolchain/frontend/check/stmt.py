@@ -243,11 +243,13 @@ def _initial(b: Body, node: ast.AnnAssign, ty: t.Type) -> tree.Expr | None:
 
 
 def _unpack(b: Body, node: ast.Assign, target: ast.Tuple | ast.List) -> None:
-    nested = next((p for p in target.elts if isinstance(p, ast.Tuple | ast.List | ast.Starred)),
-                  None)
+    starred = next((p for p in target.elts if isinstance(p, ast.Starred)), None)
+    if starred is not None:
+        b.error("K0101", starred, "`*` unpacking is not kpy", help="name the items")
+        return
+    nested = next((p for p in target.elts if isinstance(p, ast.Tuple | ast.List)), None)
     if nested is not None:
-        b.error("K0341", nested, "targets cannot be nested or starred",
-                help="unpack one level at a time")
+        b.error("K0341", nested, "targets cannot be nested", help="unpack one level at a time")
         return
     made = expr.value(b, node.value, _unpack_types(b, node.value, target))
     if made.ty is t.POISON:
