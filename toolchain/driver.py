@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import ctypes
 import gc
 import subprocess
 import sys
@@ -30,7 +31,7 @@ from typing import Any
 from toolchain import explain, kernel
 from toolchain.build import Builder, report_link, with_deep_stack
 from toolchain.diagnostics import Diagnostic, Sink
-from toolchain.frontend import tree
+from toolchain.frontend import tree, types
 from toolchain.options import DEV, RELEASE, Options
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -154,7 +155,9 @@ def _run(flags: argparse.Namespace, sink: Sink) -> int:
         sink.error("K0202", None, f"`{flags.file}` has no function `{flags.function}`",
                    help=f"it has: {known}")
         return 1
-    arguments = [ast.literal_eval(a) for a in flags.arguments]
+    arguments = _arguments(found[0], flags.arguments, sink)
+    if arguments is None:
+        return 1
     done = builder.compile(files, whole=False)
     if sink.errors:
         return 1
@@ -181,8 +184,52 @@ def _run(flags: argparse.Namespace, sink: Sink) -> int:
         sys.stdout.write("".join(program.output))
         builder.close()
     if result is not None:
-        print(result)
+        print(_readable(found[0].result, result))
     return 0
+
+
+def _arguments(function: tree.Function, texts: list[str], sink: Sink) -> list[Any] | None:
+    """The command line's arguments as the function takes them; None after a report."""
+    if len(texts) != len(function.params):
+        names = ", ".join(f"{p.name}: {p.ty}" for p in function.params)
+        sink.error("K0335", function.loc, f"`{function.name}` takes {len(function.params)} "
+                   f"arguments ({names}), not {len(texts)}")
+        return None
+    values = []
+    for text, param in zip(texts, function.params, strict=True):
+        try:
+            value = ast.literal_eval(text)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            sink.error("K0501", None, f"`{text}` is not a Python literal",
+                       help="for example 3, -1, True, b'abc', [1, 2]")
+            return None
+        if isinstance(value, str):
+            value = value.encode()
+        if not _takes(param.ty, value):
+            sink.error("K0311", param.loc, f"`{text}` is not a `{param.ty}` for parameter "
+                       f"`{param.name}`")
+            return None
+        values.append(value)
+    return values
+
+
+def _takes(ty: types.Type, value: Any) -> bool:
+    """Whether a Python value can be passed as a `ty`."""
+    if isinstance(ty, types.IntType):
+        return isinstance(value, int) and ty.holds(value)
+    if ty is types.BOOL:
+        return isinstance(value, bool)
+    if isinstance(ty, types.SliceType):
+        return isinstance(value, bytes | list)
+    return True
+
+
+def _readable(ty: types.Type, result: Any) -> Any:
+    """A result as a person reads it: text and bytes instead of their address."""
+    if isinstance(ty, types.SliceType) and ty.elem is types.U8 and isinstance(result, tuple):
+        data = ctypes.string_at(*result)
+        return data.decode(errors="replace") if ty is types.STR else data
+    return result
 
 
 def _dump(flags: argparse.Namespace, sink: Sink) -> int:

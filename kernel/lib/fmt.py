@@ -46,6 +46,8 @@ def stop() -> Never:
 def print_begin(sink: rt.Sink, site: Ptr[rt.Site]) -> None:
     if sink == rt.Sink.PANIC:
         console_write(b"panic: ")
+        if site.kind == rt.Check.ASSERT:
+            kprintf(f"assertion failed: {site.text} ")
 
 
 @implements(rt.print_text)

@@ -200,3 +200,60 @@ def test_methods_of_every_kind(machine):
     with tok:
         assert (tok.depth, tok.twice, machine.Tok.two()) == (1, 2, 2)
     assert tok.depth == 0
+
+
+@pytest.fixture(params=[False, True], ids=["dev", "release"])
+def every(request):
+    return host.build(EVERYTHING, release=request.param)
+
+
+def test_every_kind_of_result_comes_from_python(every):
+    node = every.Node(value=6)
+    answers = {
+        "ask_tuple": lambda a, b: (-a, a, not b), "ask_pair": lambda a: (1, 2**64 - 1),
+        "ask_struct": lambda xs: every.Rect(w=sum(xs), h=2),
+        "ask_shape": lambda kind: every.Circle(r=kind) if kind else every.Rect(w=1, h=2),
+        "ask_text": lambda n: "é" * n, "ask_node": lambda n: node if n is None else None}
+    with every.provide(answers):
+        assert every.asked_tuple(200, True) == (-200, 200, False)
+        assert every.asked_pair(-1) == (1, 2**64 - 1)
+        assert every.asked_area([1, 2, 3]) == 12
+        assert every.asked_shape(every.Mode.ON).value.r == 1
+        assert every.asked_shape(0).value.h == 2
+        assert every.asked_text(3) == "ééé"
+        assert every.asked_node(None) == node and every.asked_node(node) is None
+    for name in ("asked_pair", "asked_shape"):
+        def fail(_):
+            raise host.KpyError(19)
+        with every.provide({name.replace("asked", "ask"): fail}), \
+                pytest.raises(host.KpyError) as caught:
+            getattr(every, name)(0)
+        assert caught.value.code == 19
+
+
+def test_every_kind_of_function_value(every):
+    assert every.pick(True) is every.pair
+    assert every.squared(every.to_rect, 5) == 25
+    assert every.squared(lambda n: every.Rect(w=n, h=3), 5) == 15
+    assert every.maybe(1) == (3, b"text")
+    with pytest.raises(host.KpyError):
+        every.maybe(0)
+    with pytest.raises(TypeError, match=r"result of .*: expected Rect, not int"):
+        every.squared(lambda n: 5, 5)
+
+
+def test_functions_that_were_not_bound(tmp_path):
+    (tmp_path / "below.py").write_text(
+        '"""Not bound."""\nfrom kpy import u32\n\n\ndef half(n: u32) -> u32:\n    return n // 2\n')
+    (tmp_path / "above.py").write_text(
+        '"""Bound."""\nimport below\nfrom kpy import Fn, u32\n\n\n'
+        "def get() -> Fn[[u32], u32]:\n    return below.half\n\n\n"
+        "def call(f: Fn[[u32], u32], n: u32) -> u32:\n    return f(n)\n")
+    above = host.build(tmp_path / "above.py")
+    half = above.get()
+    assert not hasattr(above, "half")
+    assert half(9) == 4 and above.call(half, 9) == 4 and half == above.get()
+    with pytest.raises(OverflowError, match="argument 1: -1"):
+        half(-1)
+    with pytest.raises(TypeError, match="takes 1 arguments, not 2"):
+        half(1, 2)

@@ -116,7 +116,13 @@ class CheckFailed(Stopped):
     def __init__(self, address: int, a: int, b: int) -> None:
         self.a, self.b = a, b
         super().__init__(address, "check failed")
-        self.args = (f"{self.args[0]}: {self.kind.name}({a}, {b}) in {self.text}",)
+        self.args = (f"{self.args[0]}: {self.kind.name}({_signed(a)}, {_signed(b)}) in "
+                     f"{self.text}",)
+
+
+def _signed(value: int) -> int:
+    """A value as a person wrote it: what looks like a small negative number is one."""
+    return value - (1 << 64) if value >> 32 == 0xFFFF_FFFF else value
 
 
 class Panic(Stopped):
@@ -125,6 +131,9 @@ class Panic(Stopped):
     def __init__(self, address: int, message: str) -> None:
         self.message = message
         super().__init__(address, message)
+        if self.kind is cfg.Trap.ASSERT:
+            self.args = (f"{self.file}:{self.line}:{self.column}: assertion failed: {self.text} "
+                         f"{message}".rstrip(),)
 
 
 class Raised(Exception):  # noqa: N818

@@ -19,6 +19,8 @@ from toolchain.frontend.tree import Loc
 
 NESTING_LIMIT = 200      # levels of syntax tree; the deepest in a hand-written kernel is about 30
 SIZE_LIMIT = 8 << 20     # bytes of one file
+_SCOPE_ERRORS = ("duplicate argument", "prior to global declaration", "before global declaration",
+                 "is parameter and global")
 _HEAD = re.compile(rb"(?:async\s+def|def|class)\s+([^\s(:]+)")
 
 
@@ -102,6 +104,7 @@ def parse(source: SourceFile, sink: Sink) -> ast.Module | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tree = ast.parse(source.text, source.path)
+            _check_scopes(tree, source)
     except SyntaxError as error:
         _report_syntax(source, error, sink)
         return None
@@ -111,6 +114,20 @@ def parse(source: SourceFile, sink: Sink) -> ast.Module | None:
                    notes=((f"Python's parser says: {error or type(error).__name__}", None),))
         return None
     return tree if _shallow(tree, source, sink) else None
+
+
+def _check_scopes(tree: ast.Module, source: SourceFile) -> None:
+    """Raise what Python's own compiler says of names: only it looks at scopes.
+
+    The rest of what it refuses (`break` outside a loop, `await`) the checker explains better.
+    """
+    if not _shallow(tree, source, Sink()):
+        return
+    try:
+        compile(tree, source.path, "exec", dont_inherit=True)
+    except SyntaxError as error:
+        if any(text in error.msg for text in _SCOPE_ERRORS):
+            raise
 
 
 def _is_text(source: SourceFile, sink: Sink) -> bool:

@@ -69,5 +69,6 @@ def run(flags: argparse.Namespace, sink: Sink) -> int:
     (output / "__init__.py").write_text(
         _INIT.format(sources=", ".join(map(str, flags.files))))
     if not flags.quiet:
-        print(f"{output}: {len(files)} modules bound, {time.perf_counter() - started:.1f} s")
+        many = f"{len(files)} module{'s' * (len(files) != 1)}"
+        print(f"{output}: {many} bound, {time.perf_counter() - started:.1f} s")
     return 0

@@ -12,6 +12,7 @@ Tests     tests/toolchain/test_host_build.py
 """
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.machinery
 import importlib.util
@@ -90,6 +91,8 @@ def compile_glue(text: str, folder: Path, sink: Sink, progress: Progress) -> Pat
 def kept(folder: Path, work: Callable[[Path], None]) -> Path:
     """`folder`, filled by `work` if it is not there yet (F1)."""
     if folder.is_dir():
+        with contextlib.suppress(OSError):
+            os.utime(folder)                     # the least recently used go first
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".making-") as temporary:
@@ -112,8 +115,9 @@ def extension(source: Path, output: Path, sink: Sink) -> None:
                    help="scripts/setup installs it; `kpyc run` does without")
         raise Failed
     c_file = output.parent / f"{source.stem}.c"
-    run([sys.executable, "-m", "cython", "-3", "-I", str(NATIVE), "-o", str(c_file), str(source)],
-        sink, "Cython refused the generated bindings")
+    base = ROOT if source.is_relative_to(ROOT / "toolchain") else source.parent
+    run([sys.executable, "-m", "cython", "-3", "-I", str(NATIVE), "-o", str(c_file),
+         str(source.relative_to(base))], sink, "Cython refused the generated bindings", cwd=base)
     include = sysconfig.get_path("include")
     run([compiler, *FLAGS, f"-I{include}", f"-I{NATIVE}", str(c_file), "-o", str(output), "-ldl"],
         sink, "the C compiler refused the generated bindings")
@@ -127,11 +131,12 @@ def link(objects: list[Path], output: Path, sink: Sink) -> None:
         "the objects could not be linked", "K1104")
 
 
-def run(command: list[str], sink: Sink, what: str, code: str = "K1103") -> None:
+def run(command: list[str], sink: Sink, what: str, code: str = "K1103",
+        cwd: Path | None = None) -> None:
     """One tool; what it says becomes the diagnostic's notes."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace",
-                              check=False, stdin=subprocess.DEVNULL)
+                              check=False, stdin=subprocess.DEVNULL, cwd=cwd)
     except OSError as error:
         sink.error(code, None, f"{what}: {error}")
         raise Failed from None

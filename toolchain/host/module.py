@@ -108,6 +108,9 @@ class HostModule(ModuleType):
         """Answer MMIO in that range by device.read(offset, size) and device.write(offset, size,
         value).  For builds with hooks=True."""
         regions = self._core.regions
+        if not {"kpy.hook.mmio_read", "kpy.hook.mmio_write"} & self.needed.keys():
+            raise LookupError(f"{self.__name__} asks for no register (was it built with "
+                              "hooks=True?)")
         for start, length, other in regions:
             if start < address + size and address < start + length and other is not device:
                 raise ValueError(f"{address:#x} + {size:#x} overlaps {other!r} at {start:#x}")

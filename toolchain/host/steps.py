@@ -10,6 +10,7 @@ Tests     tests/toolchain/test_host_build.py
 """
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import shutil
@@ -32,7 +33,7 @@ from toolchain.options import DEV, RELEASE, Options
 
 CACHE = tools.ROOT / "build" / "cache"
 FOLDER = tools.ROOT / "build" / "host"
-KEEP = 200                   # code-* folders kept, the most recently used ones
+KEEP = 200                   # builds kept, the most recently used ones
 _OF_C = frozenset(["memcpy", "memmove", "memset", "memcmp", "bcmp"])
 _NO_DATA = (".got", ".dynamic", ".init_array", ".fini_array", ".data.rel.ro", ".tm_clone",
             "kpy_host_slots", "kpy_edge", "kpy_sites")
@@ -70,10 +71,10 @@ def build_folder(paths: Iterable[Path | str], options: Options, sink: Sink, *,
             with_deep_stack(lambda: len(builder.check(files)))    # what else is wrong
             raise tools.Failed
         found = into / f"code-{key}"
-        if not (found / "layout.json").is_file():
+        if not found.is_dir():
             _kept_recursion(lambda: _make(builder, files, found, sink, say))
             _trim(into)
-        return found
+        return tools.kept(found, lambda place: None)
     finally:
         builder.close()
         say("")
@@ -223,7 +224,9 @@ def _layout(path: Path) -> Json:
 
 
 def _trim(folder: Path) -> None:
-    """Drop the builds not used for longest."""
-    builds = sorted(folder.glob("code-*"), key=lambda p: p.stat().st_mtime, reverse=True)
-    for old in builds[KEEP:]:
-        shutil.rmtree(old, ignore_errors=True)
+    """Drop what was not used for longest."""
+    for kind in ("code-*", "glue-*"):
+        with contextlib.suppress(OSError):       # another process does the same
+            builds = sorted(folder.glob(kind), key=lambda p: p.stat().st_mtime, reverse=True)
+            for old in builds[KEEP:]:
+                shutil.rmtree(old, ignore_errors=True)

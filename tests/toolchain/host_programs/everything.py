@@ -1,7 +1,36 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Values of every kind, passed and returned: what the tests of host bindings call."""
-from kpy import (Array, Atomic, Errno, Fn, Ptr, Slice, Str, Union, be32, bits, Bit, Bits, enum, flags, i8, i32, i64,
-    extern, kprintf, panic, struct, throws, u8, u16, u32, u64, upcall, le16, PhysAddr)
+from kpy import (
+    Array,
+    Atomic,
+    Bit,
+    Bits,
+    Errno,
+    Fn,
+    PhysAddr,
+    Ptr,
+    Slice,
+    Str,
+    Union,
+    be32,
+    bits,
+    enum,
+    extern,
+    flags,
+    i8,
+    i32,
+    i64,
+    kprintf,
+    le16,
+    panic,
+    struct,
+    throws,
+    u8,
+    u16,
+    u32,
+    u64,
+    upcall,
+)
 
 @enum(u8)
 class Mode:
@@ -94,8 +123,8 @@ def pair(a: u8, b: bool) -> tuple[u8, bool]:
     return a, not b
 
 def push(n: Ptr[Node]) -> None:
-    n.next = head
     global head
+    n.next = head
     head = n
 
 def pop() -> Ptr[Node] | None:
@@ -182,3 +211,76 @@ def int(long: u8, cdef: u8) -> u8:
 
 def extremes(a: i8, b: u64, c: i64) -> tuple[i64, u64, i8]:
     return c, b, a
+
+
+@upcall
+def ask_tuple(a: u8, b: bool) -> tuple[i64, u8, bool]: ...
+
+
+@upcall
+@throws
+def ask_pair(a: i8) -> tuple[u64, u64]: ...
+
+
+@upcall
+def ask_struct(xs: Slice[u16]) -> Rect: ...
+
+
+@upcall
+@throws
+def ask_shape(kind: Mode) -> Shape: ...
+
+
+@upcall
+def ask_text(n: u8) -> Str: ...
+
+
+@upcall
+def ask_node(n: Ptr[Node] | None) -> Ptr[Node] | None: ...
+
+
+def asked_tuple(a: u8, b: bool) -> tuple[i64, u8, bool]:
+    return ask_tuple(a, b)
+
+
+@throws
+def asked_pair(a: i8) -> tuple[u64, u64]:
+    return ask_pair(a)
+
+
+def asked_area(xs: Slice[u16]) -> u32:
+    r = ask_struct(xs)
+    return r.w * r.h
+
+
+@throws
+def asked_shape(kind: Mode) -> Shape:
+    return ask_shape(kind)
+
+
+def asked_text(n: u8) -> Str:
+    return ask_text(n)
+
+
+def asked_node(n: Ptr[Node] | None) -> Ptr[Node] | None:
+    return ask_node(n)
+
+
+@throws
+def maybe(n: u32) -> tuple[u8, Slice[u8]]:
+    if n == 0:
+        raise Errno(2)
+    return 3, b"text"
+
+
+def pick(throwing: bool) -> Fn[[u8, bool], tuple[u8, bool]]:
+    return pair
+
+
+def to_rect(n: u32) -> Rect:
+    return Rect(w=n, h=n)
+
+
+def squared(f: Fn[[u32], Rect], n: u32) -> u32:
+    r = f(n)
+    return r.w * r.h

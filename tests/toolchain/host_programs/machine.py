@@ -1,7 +1,35 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What needs a machine: registers, atomics, hooks, faults, and ways to go wrong."""
-from kpy import (RO, RW, Array, Atomic, Bit, Bits, Final, Fn, MPtr, Mmio, Never, PerCpu, Ptr, Slice, ThrowsFn, Errno, bits, cast, fault_site, hook,
-   i32, inline, make_slice, pointer_at, recursive, regs, struct, throws, u8, u32, u64, extern, upcall, VirtAddr, TypeVar, enum, entries, table)
+from kpy import (
+    RO,
+    RW,
+    Atomic,
+    Bit,
+    Bits,
+    Final,
+    Mmio,
+    MPtr,
+    Never,
+    PerCpu,
+    Ptr,
+    Slice,
+    ThrowsFn,
+    TypeVar,
+    bits,
+    cast,
+    fault_site,
+    hook,
+    make_slice,
+    pointer_at,
+    recursive,
+    regs,
+    struct,
+    throws,
+    u8,
+    u32,
+    u64,
+    upcall,
+)
 
 UNSAFE: Final = True
 DIGITS: Final[Slice[u8]] = b"0123"

@@ -1,6 +1,22 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A UART driver as kernels have it: port I/O, polling, a ring of what came in."""
-from kpy import Array, Errno, Final, Slice, bits, extern, flags, throws, trunc, u1, u2, u3, u8, u16, u32
+from kpy import (
+    Array,
+    Errno,
+    Final,
+    Slice,
+    bits,
+    extern,
+    flags,
+    throws,
+    trunc,
+    u1,
+    u2,
+    u3,
+    u8,
+    u16,
+    u32,
+)
 
 PORT: Final = 0x3F8
 TIMEOUT: Final = 1000                # polls: longer than a character takes

@@ -94,6 +94,8 @@ class Body:
         self.effects = Effects()
         self.expanding: list[str] = []  # generators being expanded
         self.address_taken: set[tree.Var] = set()
+        self.to_local: set[tree.Var] = set()       # pointers and slices into this frame
+        self.to_constant: set[tree.Var] = set()    # pointers and slices into constants
         self._temps = 0
 
     # ---- reporting ------------------------------------------------------------------------------
@@ -397,6 +399,50 @@ def address(b: Body, place: tree.Expr, want: t.PtrType, node: ast.AST) -> tree.E
     mark_address_taken(b, place)
     made: tree.Expr = tree.AddrOf(t.ptr(place.ty), place.loc, place)       # type: ignore[arg-type]
     return made if made.ty is want else tree.Convert(want, place.loc, "ptr", made)
+
+
+def root_of(place: tree.Expr) -> tree.Expr:
+    """The variable, global, temporary or dereference that a place lies in."""
+    while isinstance(place, tree.FieldPlace | tree.IndexPlace):
+        place = place.base
+    return place
+
+
+def pointee(made: tree.Expr) -> tree.Expr | None:
+    """The storage that a pointer or slice value certainly points into: its root, or the Load of
+    the variable it was derived from."""
+    while isinstance(made, tree.Convert):
+        made = made.operand
+    if isinstance(made, tree.AddrOf):
+        return root_of(made.place)
+    if isinstance(made, tree.SliceOf):
+        return pointee(made.base) if isinstance(made.base, tree.Load) else root_of(made.base)
+    if isinstance(made, tree.Load) and isinstance(made.place, tree.VarPlace):
+        return made
+    return made if isinstance(made, tree.ConstData) else None
+
+
+def points_to_local(b: Body, made: tree.Expr) -> str | None:
+    """What of this function's own storage a value points into, for a message; or None."""
+    root = pointee(made)
+    if isinstance(root, tree.Temp):
+        return "this value"
+    if isinstance(root, tree.VarPlace) and (
+            root.var.ty.is_aggregate or not isinstance(root.ty, t.SliceType)):
+        return f"`{root.var.name}`"
+    if isinstance(root, tree.Load) and isinstance(root.place, tree.VarPlace) and (
+            root.place.var in b.to_local):
+        return f"what `{root.place.var.name}` points to"
+    return None
+
+
+def points_to_constant(b: Body, made: tree.Expr) -> bool:
+    """Whether a pointer or slice value certainly points into read-only memory."""
+    root = pointee(made)
+    if isinstance(root, tree.Load) and isinstance(root.place, tree.VarPlace):
+        return root.place.var in b.to_constant
+    return isinstance(root, tree.ConstData) or (
+        isinstance(root, tree.GlobalPlace) and root.global_.constant)
 
 
 def packed_field(place: tree.Expr) -> str | None:

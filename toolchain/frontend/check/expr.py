@@ -563,7 +563,7 @@ def _binary(b: Body, node: ast.BinOp, want: t.Type | None) -> tree.Expr:
         spine.append(spine[-1].left)
     made = value(b, spine[-1].left, want)
     for part in reversed(spine):
-        right = value(b, part.right, want)
+        right = value(b, part.right, made.ty if isinstance(made.ty, t.IntType) else want)
         made = combine(b, part, _OPS[type(part.op)], made, right, part.left, part.right, want)
     return made
 

@@ -45,6 +45,7 @@ class Expansion:
     element: t.Type
     end: tree.Label            # `return` in the generator goes here
     returns: list[set[Any]]
+    outer: list[str]           # the generators that the loop itself stands in
 
 
 def while_(b: Body, node: ast.While) -> None:
@@ -465,17 +466,17 @@ def _expand(b: Body, node: ast.For, made: Signature, first: list[tree.Expr], cal
     b.forget_changes(node.body)
     frame = Frame(made.scope, stored=stored_names(made.node))
     expansion = Expansion(node, b.frame, Target(tree.Label("for"), tree.Label("round")),
-                          made.yields, tree.Label("generator"), [])
+                          made.yields, tree.Label("generator"), [], b.expanding)
     frame.generator = expansion
     for param, arg in zip(made.function.params, args, strict=True):
         var = b.temp(param.ty, arg, loc, param.name)
         frame.names[param.name] = var
     outer, b.frame = b.frame, frame
-    b.expanding.append(symbol)
+    b.expanding = [*b.expanding, symbol]
     b.targets.append(None)
     body = stmt.block(b, made.node.body)
     b.targets.pop()
-    b.expanding.pop()
+    b.expanding = expansion.outer
     b.frame = outer
     b.flow = b.merge(b.flow, *expansion.returns)
     b.out.append(tree.Block(loc, body, expansion.end))
@@ -509,13 +510,14 @@ def yielded(b: Body, node: ast.Yield) -> None:
         _poison_targets(b, expansion.node.target)
         return
     generator_frame, b.frame = b.frame, expansion.frame
+    expanding, b.expanding = b.expanding, expansion.outer
     saved, b.out = b.out, []
     target = expansion.target
     b.targets.append(target)
     _bind_item(b, expansion.node.target, item)
     body = b.out + stmt.block(b, expansion.node.body)
     b.targets.pop()
-    b.out, b.frame = saved, generator_frame
+    b.out, b.frame, b.expanding = saved, generator_frame, expanding
     b.flow = b.merge(b.flow, *target.continues)
     b.out.append(tree.Block(loc, body, target.continue_label))
 

@@ -19,7 +19,7 @@ from typing import Any
 from toolchain.frontend import tree
 from toolchain.frontend import types as t
 from toolchain.frontend.check import expr, stmt, typeexpr
-from toolchain.frontend.check.body import Body, address, character
+from toolchain.frontend.check.body import Body, address
 
 
 @dataclass(slots=True)
@@ -30,6 +30,7 @@ class Case:
     bytes: list[bytes] = field(default_factory=list)
     names: list[tuple[ast.AST, str, tree.Expr]] = field(default_factory=list)
     wrong: bool = False
+    payload: tree.Expr | None = None       # of a variant
 
 
 @dataclass(slots=True)
@@ -112,7 +113,7 @@ def _pattern(b: Body, subject: Subject, node: ast.pattern) -> Case:
             return Case(names=[(node, name, subject.place)])
         case ast.MatchAs(pattern=inner, name=str(name)) if inner is not None:
             made = _pattern(b, subject, inner)
-            made.names.append((node, name, subject.place))
+            made.names.append((node, name, made.payload or subject.place))
             return made
         case ast.MatchOr(patterns=parts):
             return _either(b, subject, parts)
@@ -153,6 +154,9 @@ def _value(b: Body, subject: Subject, node: ast.expr) -> Case:
         b.error("K0346", node, f"this is not a `{subject.ty.name}` literal",
                 help="write text as \"...\" for a Str, as b\"...\" for a Slice[u8]")
         return Case(wrong=True)
+    item = node.value if isinstance(node, ast.Constant) else None
+    if isinstance(item, bytes | str) and len(item) == 1 and isinstance(subject.ty, t.IntType):
+        return Case([ord(item)])                 # `case b"+":` of a byte
     made = expr.value(b, node, subject.ty)
     if made.ty is t.LITERAL:
         made = b.coerce(made, subject.ty, node)
@@ -163,8 +167,7 @@ def _value(b: Body, subject: Subject, node: ast.expr) -> Case:
                 made.ty, t.IntType) and subject.ty.holds(made.value):
             return Case([made.value])
         b.error("K0346", node, f"this is not a constant of `{subject.ty.name}`",
-                help=character(node) or "a case is a value known at compile time, of the type "
-                "that is looked at")
+                help="a case is a value known at compile time, of the type that is looked at")
         return Case(wrong=True)
     return Case([made.value])
 
@@ -182,6 +185,7 @@ def _variant(b: Body, subject: Subject, node: ast.MatchClass) -> Case:
     tag = union.variants.index(ty)                                   # type: ignore[arg-type]
     made = Case([tag])
     payload = tree.UnionPayload(ty, b.loc(node), subject.place, tag)  # type: ignore[arg-type]
+    made.payload = payload
     pairs = list(zip(ty.fields, node.patterns, strict=False))         # type: ignore[attr-defined]
     if len(node.patterns) > len(ty.fields):                           # type: ignore[attr-defined]
         b.error("K0346", node, f"`{ty.name}` has fewer fields",
@@ -209,7 +213,10 @@ def _check_reached(b: Body, subject: Subject, cases: list[tuple[Case, ast.match_
     everything: ast.AST | None = None
     for case, part in cases:
         if everything is not None:
+            bare = isinstance(everything, ast.MatchAs) and everything.name
             b.error("K0347", part.pattern, "this case can never match",
+                    help=f"`case {bare}:` binds a name and takes anything; a constant is matched as "
+                    f"`module.{bare}` or in a guard, `case x if x == {bare}:`" if bare else "",
                     notes=(("an earlier case takes everything", b.loc(everything)),))
             return
         keys: list[Any] = [*(case.values or ()), *case.bytes]

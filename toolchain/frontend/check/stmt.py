@@ -23,7 +23,16 @@ from toolchain.frontend.check import (
     patterns,
     typeexpr,
 )
-from toolchain.frontend.check.body import Body, CaughtError, address, require_layout
+from toolchain.frontend.check.body import (
+    Body,
+    CaughtError,
+    address,
+    pointee,
+    points_to_constant,
+    points_to_local,
+    require_layout,
+    root_of,
+)
 from toolchain.frontend.check.scope import is_poisoned
 from toolchain.frontend.modules import Constant, Variable
 
@@ -35,7 +44,7 @@ def block(b: Body, nodes: list[ast.stmt]) -> list[tree.Stmt]:
     for node in nodes:
         if b.dead and not warned:
             warned = True
-            if not _only_shape(node):
+            if not _only_shape(node) and b.frame.generator is None:
                 b.cx.sink.warning("K0404", b.loc(node), "this can never run",
                                   help="what comes before always leaves")
             b.flow = set(v for v in b.frame.names.values() if isinstance(v, tree.Var))
@@ -130,6 +139,13 @@ def _inferred(b: Body, made: tree.Expr, target: ast.Name, node: ast.expr) -> t.T
 
 def _learn(b: Body, var: tree.Var, made: tree.Expr) -> None:
     """Facts after `var = made`."""
+    if isinstance(var.ty, t.PtrType | t.SliceType):
+        if points_to_local(b, made) is not None:
+            b.to_local.add(var)
+        if points_to_constant(b, made):
+            b.to_constant.add(var)
+        else:
+            b.to_constant.discard(var)
     b.written(tree.VarPlace(var.ty, var.loc, var))
     b.know(var)
     if isinstance(var.ty, t.PtrType) and var.ty.nullable and _never_null(made):
@@ -152,10 +168,19 @@ def assign_var(b: Body, var: tree.Var, made: tree.Expr, target: ast.AST, node: a
     if done.ty is t.POISON:
         b.know(var)
         return
-    done = calls.refuse_copy(b, done, node)
+    done = _refuse_temporary(b, calls.refuse_copy(b, done, node), var.name, node)
     place = tree.VarPlace(var.ty, b.loc(target), var)
     b.out.append(tree.Assign(b.loc(target), place, done))
     _learn(b, var, done)
+
+
+def _refuse_temporary(b: Body, made: tree.Expr, name: str, node: ast.AST) -> tree.Expr:
+    """Report if pointer `name` would point at a value that no one holds."""
+    if isinstance(made.ty, t.PtrType) and isinstance(pointee(made), tree.Temp):
+        return b.error("K0343", node, f"`{name}` is a pointer, and this is a new value that nothing "
+                       "else holds", help="make storage of it first: `new = ...`, then "
+                       f"`{name} = ref(new)`")
+    return made
 
 
 def _annotated(b: Body, node: ast.AnnAssign) -> None:
@@ -200,12 +225,19 @@ def _initial(b: Body, node: ast.AnnAssign, ty: t.Type) -> tree.Expr | None:
     if ty is t.POISON:
         expr.value(b, node.value)
         return None
-    made = calls.fill(b, node.value, ty, f"`{ast.unparse(node.target)}`")
+    name = ast.unparse(node.target)
+    made = _refuse_temporary(b, calls.fill(b, node.value, ty, f"`{name}`"), name, node.value)
     return made if made.ty is not t.POISON else tree.ZeroInit(ty, b.loc(node))
 
 
 def _unpack(b: Body, node: ast.Assign, target: ast.Tuple | ast.List) -> None:
-    made = expr.value(b, node.value)
+    nested = next((p for p in target.elts if isinstance(p, ast.Tuple | ast.List | ast.Starred)),
+                  None)
+    if nested is not None:
+        b.error("K0341", nested, "targets cannot be nested or starred",
+                help="unpack one level at a time")
+        return
+    made = expr.value(b, node.value, _unpack_types(b, node.value, target))
     if made.ty is t.POISON:
         for part in target.elts:
             if isinstance(part, ast.Name) and part.id not in b.frame.names:
@@ -229,6 +261,16 @@ def _unpack(b: Body, node: ast.Assign, target: ast.Tuple | ast.List) -> None:
         if isinstance(part, ast.Name) and part.id == "_":
             continue
         bind(b, part, item)
+
+
+def _unpack_types(b: Body, value: ast.expr, target: ast.Tuple | ast.List) -> t.Type | None:
+    """The types that the targets have already, so that literals can take them."""
+    if not isinstance(value, ast.Tuple) or len(value.elts) != len(target.elts):
+        return None
+    known = [b.frame.names.get(p.id) if isinstance(p, ast.Name) else None for p in target.elts]
+    types = tuple(v.ty for v in known if isinstance(v, tree.Var) and v.ty is not t.POISON
+                  and not v.ty.is_aggregate)
+    return t.tuple_of(types) if len(types) == len(target.elts) else None
 
 
 def bind(b: Body, target: ast.expr, made: tree.Expr) -> None:
@@ -286,11 +328,14 @@ def put(b: Body, place: tree.Expr, made: tree.Expr, node: ast.AST) -> None:
     if not isinstance(place, tree.Place):
         b.error("K0342", node, "this cannot be assigned to", help=_no_storage(b, node))
         return
-    root = _root(place)
-    if isinstance(root, tree.GlobalPlace) and root.global_.constant:
-        b.error("K0342", node, f"`{root.global_.name}` is a constant",
-                notes=(("declared", root.global_.loc),),
-                help="leave `Final` out if it should change")
+    if _is_constant(b, place, node):
+        return
+    local = points_to_local(b, made)
+    if local is not None and not isinstance(root_of(place), tree.VarPlace) and (
+            not b.scope.module.unsafe):
+        b.error("K0343", node, f"{local} ends when the function returns; its address cannot be "
+                "kept", help="let the caller pass the storage in, use a global or an allocator; an "
+                "unsafe module may keep it for as long as the function runs")
         return
     b.out.append(tree.Assign(loc, place, made))
     b.written(place)
@@ -307,12 +352,6 @@ def _no_storage(b: Body, node: ast.AST) -> str:
     if isinstance(target, ast.Subscript) and isinstance(target.slice, ast.Slice):
         return f"write `{ast.unparse(target)}.copy_from(...)`, or `.fill(value)`"
     return "it is a value, not storage"
-
-
-def _root(place: tree.Expr) -> tree.Expr:
-    while isinstance(place, tree.FieldPlace | tree.IndexPlace):
-        place = place.base
-    return place
 
 
 def _put_register(b: Body, place: Any, made: tree.Expr, node: ast.AST) -> None:
@@ -368,11 +407,8 @@ def _augmented(b: Body, node: ast.AugAssign) -> None:
 
 
 def _augment_place(b: Body, node: ast.AugAssign, place: tree.Place, op: str) -> None:
-    loc, root = b.loc(node), _root(place)
-    if isinstance(root, tree.GlobalPlace) and root.global_.constant:
-        b.error("K0342", node, f"`{root.global_.name}` is a constant",
-                notes=(("declared", root.global_.loc),),
-                help="leave `Final` out if it should change")
+    loc = b.loc(node)
+    if _is_constant(b, place, node):
         return
     right = expr.value(b, node.value, place.ty)
     load = tree.Load(place.ty, place.loc, place)
@@ -507,17 +543,26 @@ def _return(b: Body, node: ast.Return) -> None:
 
 def _no_dangling(b: Body, made: tree.Expr, node: ast.AST) -> None:
     """A pointer or slice into this function's own storage must not leave it."""
-    inner = made
-    while isinstance(inner, tree.Convert):
-        inner = inner.operand
-    place = inner.place if isinstance(inner, tree.AddrOf) else (
-        inner.base if isinstance(inner, tree.SliceOf) else None)
-    root = _root(place) if place is not None else None
-    if isinstance(root, tree.Temp) or (isinstance(root, tree.VarPlace) and (
-            root.var.ty.is_aggregate or isinstance(inner, tree.AddrOf))):
-        name = f"`{root.var.name}`" if isinstance(root, tree.VarPlace) else "this value"
-        b.error("K0343", node, f"{name} ends when the function returns; its address cannot leave",
+    local = points_to_local(b, made)
+    if local is not None:
+        b.error("K0343", node, f"{local} ends when the function returns; its address cannot leave",
                 help="let the caller pass the storage in")
+
+
+def _is_constant(b: Body, place: tree.Expr, node: ast.AST) -> bool:
+    """Whether a store to `place` would write a constant; reported then."""
+    root = root_of(place)
+    if isinstance(root, tree.GlobalPlace) and root.global_.constant:
+        b.error("K0342", node, f"`{root.global_.name}` is a constant",
+                notes=(("declared", root.global_.loc),),
+                help="leave `Final` out if it should change")
+        return True
+    through = root.pointer if isinstance(root, tree.Deref) else root
+    if isinstance(through.ty, t.PtrType | t.SliceType) and points_to_constant(b, through):
+        b.error("K0342", node, "this is constant: it lies in read-only memory",
+                help="copy it into storage of your own first")
+        return True
+    return False
 
 
 # ---- errors and clean-up ------------------------------------------------------------------------
@@ -535,6 +580,11 @@ def _raise(b: Body, node: ast.Raise) -> None:
         b.error("K0602", node, f"`{b.function.name}` raises but is not @throws",
                 help="mark it @throws; its callers then handle the error",
                 notes=(("declared", b.function.loc),))
+    if not isinstance(code, tree.Const) and node.exc is not None:
+        held = b.temp(t.I32, code, loc, "code")
+        code = tree.Load(t.I32, loc, tree.VarPlace(t.I32, loc, held))
+        above = tree.Compare(t.BOOL, loc, "gt", code, tree.Const(t.I32, loc, 0))
+        b.out.append(tree.Assert(loc, above, "an error's code is above 0", [("code", code)], []))
     b.out.append(tree.Raise(loc, code))
     b.flow = None
 

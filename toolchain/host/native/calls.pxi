@@ -423,6 +423,8 @@ cdef class Module:
     def release(self):
         """Compiled code no longer uses any memory or callable that Python gave it."""
         cdef Memory memory
+        if depth:
+            raise RuntimeError("release() inside a call from compiled code")
         for memory in self.lent:
             memory.lent = None
         self.lent.clear()

@@ -223,15 +223,16 @@ cdef int put_slice(Type t, char* p, object value, Frame frame, str what) except 
         raise wrong_type(t, value, what, "; what compiled code keeps must be bound memory: "
                          f"array({t.elem.name!r}, ...)")
     if isinstance(value, list | tuple):
-        memory = new_memory(len(value) * t.elem.size, 16)
-        for i, item in enumerate(value):
+        items = tuple(value)                      # what an __index__ does to it comes too late
+        memory = new_memory(len(items) * t.elem.size, 16)
+        for i, item in enumerate(items):
             put(t.elem, memory.pointer + <Py_ssize_t>i * t.elem.size, item, frame,
                 f"{what}[{i}]")
         frame.kept.append(memory)
         if isinstance(value, list):
             frame.lists.append((value, memory, t.elem))
         kpy_store(p, 8, <uint64_t><uintptr_t>memory.pointer)
-        kpy_store(p + 8, 8, len(value))
+        kpy_store(p + 8, 8, len(items))
         return 0
     if not PyObject_CheckBuffer(value):
         raise wrong_type(t, value, what)

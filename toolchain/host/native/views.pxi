@@ -90,7 +90,7 @@ cdef class Frame:
         cdef Memory memory
         for items, memory, elem in self.lists:
             items[:] = [get(elem, memory.pointer + <Py_ssize_t>i * elem.size, memory)
-                        for i in range(len(items))]
+                        for i in range(memory.size // elem.size if elem.size else 0)]
 
 
 cdef inline View blank(object cls):
