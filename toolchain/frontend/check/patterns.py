@@ -215,8 +215,8 @@ def _check_reached(b: Body, subject: Subject, cases: list[tuple[Case, ast.match_
         if everything is not None:
             bare = isinstance(everything, ast.MatchAs) and everything.name
             b.error("K0347", part.pattern, "this case can never match",
-                    help=f"`case {bare}:` binds a name and takes anything; a constant is matched as "
-                    f"`module.{bare}` or in a guard, `case x if x == {bare}:`" if bare else "",
+                    help=f"`case {bare}:` binds a name and takes anything; a constant is matched "
+                    f"as `module.{bare}` or in a guard, `case x if x == {bare}:`" if bare else "",
                     notes=(("an earlier case takes everything", b.loc(everything)),))
             return
         keys: list[Any] = [*(case.values or ()), *case.bytes]

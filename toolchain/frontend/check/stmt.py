@@ -177,8 +177,8 @@ def assign_var(b: Body, var: tree.Var, made: tree.Expr, target: ast.AST, node: a
 def _refuse_temporary(b: Body, made: tree.Expr, name: str, node: ast.AST) -> tree.Expr:
     """Report if pointer `name` would point at a value that no one holds."""
     if isinstance(made.ty, t.PtrType) and isinstance(pointee(made), tree.Temp):
-        return b.error("K0343", node, f"`{name}` is a pointer, and this is a new value that nothing "
-                       "else holds", help="make storage of it first: `new = ...`, then "
+        return b.error("K0343", node, f"`{name}` is a pointer, and this is a new value that "
+                       "nothing else holds", help="make storage of it first: `new = ...`, then "
                        f"`{name} = ref(new)`")
     return made
 
