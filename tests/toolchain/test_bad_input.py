@@ -34,6 +34,9 @@ BAD: dict[str, tuple[bytes, str]] = {
     "reaching for the host": (b"from kpy import Final\nX: Final = ().__class__\n", "K0503"),
     "constant of itself": (b"from kpy import Final\nA: Final = B\nB: Final = A\n", "K0204"),
     "struct of itself": (b"from kpy import struct\n@struct\nclass A:\n    a: 'A'\n", "K0205"),
+    "a local of a struct that holds itself": (
+        b"from kpy import struct, u32\n@struct\nclass A:\n    n: u32\n    a: 'A'\n"
+        b"def f() -> None:\n    a: A\n    a.n = 1\n", "K0205"),
     "half a surrogate": (
         b'from kpy import Str\ndef f() -> Str:\n    return "\\ud800"\n', "K0112"),
     "two definitions": (

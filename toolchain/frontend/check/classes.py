@@ -286,7 +286,8 @@ def _fill(cx: Context, decl: Class, scope: Scope, ty: t.StructType) -> None:
                     cx.error("K0301", scope, item.annotation,
                              f"a field cannot be `{field_ty.name}`")
                     field_ty = t.POISON
-                complete(cx, field_ty, scope, item.annotation)
+                if not complete(cx, field_ty, scope, item.annotation):
+                    field_ty = t.POISON             # it contains itself: no pass may follow it
                 letter = lock_letter(decl.module.source, item.lineno)
                 fields.append(t.Field(name, field_ty, item.lineno, lock=letter))
             case ast.FunctionDef() | ast.Pass() | ast.Expr(value=ast.Constant(value=str())):
