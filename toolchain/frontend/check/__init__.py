@@ -10,7 +10,7 @@ so modules can be checked one at a time (and in several processes).
 scope        what a name means             typeexpr   annotations to types
 classes      class statements to types     functions  def statements to signatures
 const        constants and @comptime       body       facts, conversion
-expr calls builtins stmt loops patterns format        one kind of syntax each
+expr operators conditions calls builtins stmt loops patterns format    one kind of syntax each
 
 Tests     tests/toolchain/test_check_*.py
 """

@@ -16,7 +16,7 @@ from typing import Any
 
 from toolchain.frontend import tree
 from toolchain.frontend import types as t
-from toolchain.frontend.check import calls, classes, const, expr, typeexpr, vocabulary
+from toolchain.frontend.check import calls, classes, const, expr, operators, typeexpr, vocabulary
 from toolchain.frontend.check.body import Body, address, mark_address_taken, require_layout
 from toolchain.frontend.check.scope import nearest
 from toolchain.frontend.modules import Vocabulary
@@ -278,7 +278,7 @@ def _same_type(op: str, bits_only: bool = False) -> Any:
         first = made[0]
         ty: t.Type | None = first.ty
         for other in made[1:]:
-            ty = expr.common(b, first, other)
+            ty = operators.common(b, first, other)
             if ty is None:
                 break
             first = other if ty is other.ty else first
@@ -349,7 +349,7 @@ def _with_carry(op: str) -> Any:
         if not _counted(b, node, 2):
             return b.poison(node)
         left, right = (expr.value(b, a) for a in node.args)
-        ty = expr.common(b, left, right)
+        ty = operators.common(b, left, right)
         if not isinstance(ty, t.IntType):
             return b.poison(node) if t.POISON in (left.ty, right.ty) else b.error(
                 "K0308", node, f"`{op}` takes two integers of one type")

@@ -18,7 +18,16 @@ from typing import Any
 
 from toolchain.frontend import tree
 from toolchain.frontend import types as t
-from toolchain.frontend.check import calls, classes, const, expr, functions, stmt
+from toolchain.frontend.check import (
+    calls,
+    classes,
+    conditions,
+    const,
+    expr,
+    functions,
+    operators,
+    stmt,
+)
 from toolchain.frontend.check.body import Body, Frame, Target, mark_address_taken, stored_names
 from toolchain.frontend.check.functions import Signature
 from toolchain.frontend.modules import FunctionDecl
@@ -51,7 +60,7 @@ class Expansion:
 def while_(b: Body, node: ast.While) -> None:
     """`while cond: ... else: ...`"""
     b.forget_changes(node.body, [ast.Expr(node.test)])
-    cond, yes, no = expr.condition(b, node.test)
+    cond, yes, no = conditions.condition(b, node.test)
     endless = isinstance(cond, tree.Const) and cond.value == 1 and cond.ty is t.BOOL
     start = b.fork()
     b.assume(yes)
@@ -225,7 +234,7 @@ def _hold(b: Body, made: tree.Expr, loc: tree.Loc, name: str) -> tree.Expr:
 
 def _range_type(b: Body, node: ast.Call, bounds: list[tree.Expr], step: int,
                 want: t.Type | None) -> t.IntType | None:
-    ty = expr.common(b, *bounds)
+    ty = operators.common(b, *bounds)
     if ty is t.LITERAL:
         if isinstance(want, t.IntType):
             return want

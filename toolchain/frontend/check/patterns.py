@@ -18,7 +18,7 @@ from typing import Any
 
 from toolchain.frontend import tree
 from toolchain.frontend import types as t
-from toolchain.frontend.check import expr, stmt, typeexpr
+from toolchain.frontend.check import conditions, expr, stmt, typeexpr
 from toolchain.frontend.check.body import Body, address
 
 
@@ -303,7 +303,7 @@ def _chain(b: Body, node: ast.Match, subject: Subject,
         outer, b.out = b.out, []
         _bind(b, case)
         if part.guard is not None:
-            cond, yes, _ = expr.condition(b, part.guard)
+            cond, yes, _ = conditions.condition(b, part.guard)
             b.assume(yes)
             body = stmt.block(b, part.body)
             b.out.append(tree.If(b.loc(part.guard), cond,

@@ -17,9 +17,11 @@ from toolchain.frontend.check import (
     builtins,
     calls,
     classes,
+    conditions,
     expr,
     format,
     loops,
+    operators,
     patterns,
     typeexpr,
 )
@@ -403,14 +405,14 @@ def _augmented(b: Body, node: ast.AugAssign) -> None:
     if place.ty is t.POISON:
         expr.value(b, node.value)
         return
-    op = expr._OPS[type(node.op)]
+    op = operators.OPS[type(node.op)]
     if isinstance(place.ty, t.AtomicType):
         b.error("K0323", node, "an atomic is changed by its methods",
                 help=f"write `{ast.unparse(target)}.add(...)`")
         return
     if isinstance(place, expr.Register | expr.RegisterBits):
         old = expr.read(b, place, node)
-        new = expr.combine(b, node, op, old, expr.value(b, node.value, place.ty), target,
+        new = operators.combine(b, node, op, old, expr.value(b, node.value, place.ty), target,
                            node.value, place.ty)
         _put_register(b, place, b.coerce(new, place.ty, node), node)
         return
@@ -426,7 +428,7 @@ def _augment_place(b: Body, node: ast.AugAssign, place: tree.Place, op: str) -> 
         return
     right = expr.value(b, node.value, place.ty)
     load = tree.Load(place.ty, place.loc, place)
-    new = expr.combine(b, node, op, load, right, node.target, node.value, place.ty)
+    new = operators.combine(b, node, op, load, right, node.target, node.value, place.ty)
     if new.ty is t.POISON:
         return
     if isinstance(new, tree.Binary) and new.left is load and new.ty is place.ty:
@@ -449,7 +451,7 @@ def _augment_computed(b: Body, node: ast.AugAssign, place: tree.Place, op: str,
         load = tree.Load(pointer.ty, loc, tree.VarPlace(pointer.ty, loc, pointer))
         held = tree.Deref(place.ty, loc, load)
     old = tree.Load(place.ty, loc, held)
-    new = expr.combine(b, node, op, old, right, node.target, node.value, place.ty)
+    new = operators.combine(b, node, op, old, right, node.target, node.value, place.ty)
     b.out.append(tree.Assign(loc, held, new))
 
 
@@ -508,7 +510,7 @@ def _expression(b: Body, node: ast.Expr) -> None:
 # ---- branches -----------------------------------------------------------------------------------
 
 def _if(b: Body, node: ast.If) -> None:
-    cond, yes, no = expr.condition(b, node.test)
+    cond, yes, no = conditions.condition(b, node.test)
     start = b.fork()
     constant = cond.value if isinstance(cond, tree.Const) and cond.ty is t.BOOL else None
     b.assume(yes)
@@ -775,7 +777,7 @@ def _assert(b: Body, node: ast.Assert) -> None:
         b.error("K0309", node.test, "a tuple is always true",
                 help="leave the parentheses out: `assert cond, \"text\"`")
         return
-    cond, yes, _ = expr.condition(b, node.test)
+    cond, yes, _ = conditions.condition(b, node.test)
     if cond.ty is t.POISON:
         return
     message = format.pieces(b, node.msg) if node.msg is not None else []
