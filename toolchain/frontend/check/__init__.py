@@ -26,6 +26,7 @@ from toolchain.frontend.check import (
     classes,
     const,
     functions,
+    generics,
     stmt,
     typeexpr,
     vocabulary,
@@ -114,7 +115,8 @@ def _check_import(cx: Context, scope: Scope, decl: Import) -> None:
 def _class(cx: Context, scope: Scope, decl: Class, out: tree.Module, queue: list[Signature],
            ) -> None:
     if classes.generic_parameters(cx, decl):
-        return                      # checked where it is instantiated
+        generics.check_class(cx, decl)          # its types, where it is instantiated
+        return
     ty = classes.declared(cx, decl)
     if not isinstance(ty, t.NominalType):
         return
@@ -131,11 +133,16 @@ def _class(cx: Context, scope: Scope, decl: Class, out: tree.Module, queue: list
 
 def _function(cx: Context, decl: FunctionDecl, queue: list[Signature]) -> None:
     names = [n for n, _, _ in classes.decorators(cx, Scope(decl.module), decl.node)]
-    if "comptime" in names or functions.generic_names(cx, decl, {}):
+    if "comptime" in names:
+        return
+    if functions.generic_names(cx, decl, {}):
+        generics.check_function(cx, decl)       # its types, where it is instantiated
         return
     made = functions.signature(cx, decl)
     if made is not None and made.yields is None:
         queue.append(made)
+    elif made is not None:
+        generics.check_function(cx, decl)       # its types, where it is expanded
 
 
 def _file_asm(cx: Context, scope: Scope, call: ast.Call, out: tree.Module) -> None:
