@@ -4,7 +4,7 @@
 #   make run     boot to the shell          make check     rules, toolchain, unit tests
 #   make gdb     boot paused, with gdb      make test      what CI checks
 #   make bench   benchmarks                 make test-all  and the long soaks
-#   make trace   scheduler timeline         make docs iso  generated documents, boot medium
+#   make iso     boot medium for BIOS and UEFI
 
 PYTHON := .venv/bin/python
 KPYC := $(PYTHON) -m toolchain
@@ -13,7 +13,7 @@ FAST := $(wildcard tests/rules tests/toolchain tests/unit)
 CPUS ?= 4
 ACCEL ?= auto
 
-.PHONY: run test check test-all gdb bench trace iso docs setup kernel lint clean
+.PHONY: run test check test-all gdb bench iso setup kernel lint clean
 
 run: kernel
 	scripts/run --cpus $(CPUS) --accel $(ACCEL)
@@ -34,21 +34,16 @@ test-all: lint
 	scripts/setup iso
 	$(PYTEST) tests
 
-gdb: kernel
+gdb: setup
+	$(KPYC) build -O 0 -o build/kernel-gdb.elf
 	scripts/gdb --cpus $(CPUS)
 
 bench: setup
 	$(PYTHON) -m toolchain.bench.run
 
-trace: kernel
-	scripts/trace
-
 iso: kernel
 	scripts/setup iso
 	scripts/iso
-
-docs: setup
-	$(PYTHON) -m toolchain.docgen
 
 setup:
 	@scripts/setup
