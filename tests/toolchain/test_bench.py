@@ -10,11 +10,11 @@ from toolchain.bench import run as bench
 
 NAMES = sorted(path.stem for path in bench.KERNELS.glob("*.py"))
 
-pytestmark = pytest.mark.skipif(not any(map(shutil.which, bench.CLANGS)), reason="no clang")
-
 
 @pytest.fixture(scope="module")
 def builds(tmp_path_factory):
+    if not any(map(shutil.which, bench.CLANGS)):
+        pytest.fail("clang is not installed: run scripts/setup")
     with Pool() as pool:
         yield (bench.c_builds(NAMES, bench.find_clang(), tmp_path_factory.mktemp("bench")),
                {mode: bench.kpy_builds(NAMES, mode, pool) for mode in bench.LIMITS})

@@ -148,7 +148,7 @@ def test_dies():
 def executable(request, tmp_path_factory):
     """A program whose main calls demo.wake(&boot_thread, {1, 2, 3}, 9)."""
     if shutil.which("gdb") is None or shutil.which("gcc") is None:
-        pytest.skip("needs gdb and gcc")
+        pytest.fail("gdb or gcc is not installed: run scripts/setup")
     folder = tmp_path_factory.mktemp("dwarf")
     (folder / "demo.py").write_text("\n".join(LINES))
     (folder / "demo.o").write_bytes(compiled(request.param, directory=str(folder)))

@@ -60,7 +60,7 @@ BLOCKS = BLOCK.findall(TOUR.read_text(encoding="utf-8"))
 @pytest.mark.parametrize(("command", "expected"), BLOCKS, ids=[c.split(";")[0] for c, _ in BLOCKS])
 def test_a_stop_shows_what_the_tour_says(command, expected, folder):
     if shutil.which(command.split()[0]) is None and command.startswith("gdb"):
-        pytest.skip("needs gdb")
+        pytest.fail("gdb is not installed: run scripts/setup")
     assert output(command, folder) == expected, (
         "if this is meant: python -m tests.toolchain.test_tour_compile, and review the tour")
 
