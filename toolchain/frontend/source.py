@@ -104,6 +104,8 @@ def parse(source: SourceFile, sink: Sink) -> ast.Module | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tree = ast.parse(source.text, source.path)
+            if not _shallow(tree, source, sink):
+                return None
             _check_scopes(tree, source)
     except SyntaxError as error:
         _report_syntax(source, error, sink)
@@ -113,7 +115,7 @@ def parse(source: SourceFile, sink: Sink) -> ast.Module | None:
                    help="split the long expression or the deep nesting into named parts",
                    notes=((f"Python's parser says: {error or type(error).__name__}", None),))
         return None
-    return tree if _shallow(tree, source, sink) else None
+    return tree
 
 
 def _check_scopes(tree: ast.Module, source: SourceFile) -> None:
@@ -121,8 +123,6 @@ def _check_scopes(tree: ast.Module, source: SourceFile) -> None:
 
     The rest of what it refuses (`break` outside a loop, `await`) the checker explains better.
     """
-    if not _shallow(tree, source, Sink()):
-        return
     try:
         compile(tree, source.path, "exec", dont_inherit=True)
     except SyntaxError as error:

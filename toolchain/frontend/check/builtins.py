@@ -11,7 +11,6 @@ Tests     tests/toolchain/test_check_builtins.py, tests/toolchain/programs/
 from __future__ import annotations
 
 import ast
-import re
 from typing import Any
 
 from toolchain.frontend import tree
@@ -742,7 +741,6 @@ def vocabulary_name(b: Body, node: ast.expr) -> str:
     return meaning.made if isinstance(meaning, Vocabulary) else ""
 
 
-IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")
 _HANDLERS: dict[str, Any] = {
     "sizeof": _sizeof, "alignof": _alignof, "offsetof": _offsetof, "zeroed": _zeroed,
     "static_assert": _static_assert, "trunc": _trunc, "wrapping": _wrapping, "bits_of": _bits_of,

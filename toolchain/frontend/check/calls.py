@@ -20,7 +20,7 @@ from toolchain.frontend.check import builtins, classes, expr, functions, typeexp
 from toolchain.frontend.check.body import Body, require_layout
 from toolchain.frontend.check.functions import Signature
 from toolchain.frontend.check.scope import Scope, nearest
-from toolchain.frontend.modules import Alias, Class, FunctionDecl, Parameter, Vocabulary
+from toolchain.frontend.modules import Class, FunctionDecl, Vocabulary
 
 
 def call(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
@@ -619,6 +619,3 @@ def _to_integer(b: Body, node: ast.AST, ty: t.IntType, made: tree.Expr) -> tree.
     if isinstance(have, t.UserPtrType):
         return tree.Convert(t.U64, loc, "ptr_int", made) if ty is t.U64 else None
     return None
-
-
-__all__ = ["Alias", "Parameter", "call", "construct", "fill", "refuse_copy"]

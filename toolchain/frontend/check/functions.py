@@ -22,7 +22,6 @@ from toolchain.frontend.check import classes, const, typeexpr
 from toolchain.frontend.check.scope import Context, Pending, Scope
 from toolchain.frontend.modules import (
     POISONED,
-    Class,
     Constant,
     FunctionDecl,
     Parameter,
@@ -399,6 +398,3 @@ def _table(cx: Context, made: Signature, name: str, expr: ast.expr, call: ast.Ca
     data = tuple(const.integer(cx, scope, a) or 0 for a in args[:4])
     function.attrs.tables.append(tree.TableEntry(
         table, key, label, name == "syscall", data, function.symbol, scope.loc(expr)))
-
-
-__all__ = ["Class", "Signature", "declared", "instance", "method", "signature", "variable"]

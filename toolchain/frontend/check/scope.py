@@ -17,7 +17,6 @@ from typing import Any, TypeAlias
 from toolchain.diagnostics import Sink
 from toolchain.frontend.modules import (
     POISONED,
-    Alias,
     Decl,
     Import,
     ModuleDecl,
@@ -214,6 +213,3 @@ def _known_elsewhere(name: str) -> str:
 def is_poisoned(decl: Any) -> bool:
     """Whether `decl` was already reported as wrong."""
     return getattr(decl, "made", None) is POISONED
-
-
-__all__ = ["Alias", "Context", "Pending", "Scope", "is_poisoned", "nearest"]

@@ -722,12 +722,10 @@ def _with_items(b: Body, node: ast.With, items: list[ast.withitem]) -> list[tree
     region = b.region
     if forbids:
         b.region = b.loc(item.context_expr)
-    start = b.fork()
     body = _with_items(b, node, items[1:])
     b.region = region
     if b.flow is not None:
         b.forget_memory()           # leaving calls __exit__
-    del start
     b.out = saved
     return [tree.With(b.loc(node), manager, [*enter_body, *enter], body, leave)]
 
