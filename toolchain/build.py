@@ -14,6 +14,7 @@ Tests     tests/toolchain/test_build.py
 """
 from __future__ import annotations
 
+import hashlib
 import sys
 import threading
 import time
@@ -84,7 +85,7 @@ class Builder:
         self.context = Context(self.program)
         self.stats = Stats()
         self.single = options.mode == RELEASE or options.target == "host"
-        self._scans: dict[str, tuple[Scan, Path] | None] = {}
+        self._scans: dict[str, tuple[Scan, Path, str] | None] = {}   # with the contents' hash
 
     # ---- checking only --------------------------------------------------------------------------
 
@@ -226,8 +227,8 @@ class Builder:
             contents = path.read_bytes()
         except OSError:
             contents = b""
-        key = cache.digest("scan", cache.compiler_digest(), name, str(path),
-                           contents.decode("utf-8", "replace"))
+        source = hashlib.sha256(contents).hexdigest()
+        key = cache.digest("scan", cache.compiler_digest(), name, str(path), source)
         scan = self.cache.get(key)
         if scan is None:
             module = self.program.load(name)
@@ -238,7 +239,7 @@ class Builder:
             if not self.sink.errors:
                 self.cache.put(key, scan)
         self.stats.lines += contents.count(b"\n")
-        self._scans[name] = (scan, path)
+        self._scans[name] = (scan, path, source)
         return scan
 
     def _object_key(self, name: str) -> str:
@@ -258,9 +259,9 @@ class Builder:
             interfaces.append(f"{other}={scan.interface if scan else ''}")
         found = self._scans[name]
         assert found is not None
-        source = found[1].read_bytes().decode("utf-8", "replace")
+        _, path, source = found
         return cache.digest("object", cache.compiler_digest(), self.options.key(), name,
-                            str(found[1]), source, *interfaces)
+                            str(path), source, *interfaces)
 
     # ---- one module after the other -------------------------------------------------------------
 

@@ -9,7 +9,6 @@ Tests     tests/toolchain/test_source.py
 from __future__ import annotations
 
 import ast
-import hashlib
 import re
 import warnings
 from pathlib import Path
@@ -35,11 +34,6 @@ class SourceFile:
 
     def __repr__(self) -> str:
         return f"SourceFile({self.path!r})"
-
-    @property
-    def digest(self) -> str:
-        """A hash of the contents, for cache keys."""
-        return hashlib.sha256(self.data).hexdigest()
 
     def line_text(self, line: int) -> str:
         """Line `line` (from 1) without its end; "" past the end."""
