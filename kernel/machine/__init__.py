@@ -2,8 +2,84 @@
 """What the kernel asks of a machine.  `contract.py` is the list; the build binds this name.
 
 `from kernel import machine` means kernel/platform/pc64 in the bootable image; what is imported
-here is for editors and type checkers.
-"""
-from kernel.machine.contract import console_read, halt, power_off, read_file
+here is for editors, type checkers and host builds.
 
-__all__ = ["console_read", "halt", "power_off", "read_file"]
+contract  what the kernel asks of a machine
+upcalls   what a machine asks of the kernel
+types     what both speak of
+"""
+from kernel.machine.contract import (
+    boot_alloc,
+    command_line,
+    console_read_polled,
+    console_start_interrupts,
+    copy_probe,
+    cpu_count,
+    cpu_ready,
+    cputimer_arm,
+    cputimer_count,
+    cputimer_hz,
+    halt,
+    idle_halt,
+    intr_disable,
+    intr_enable,
+    intr_enabled,
+    intr_mask,
+    intr_message,
+    intr_setup_gsi,
+    intr_setup_irq,
+    intr_unmask,
+    ipi_send,
+    ipi_stop_others,
+    kernel_space,
+    memory_regions,
+    phys_to_virt,
+    pmap_enter,
+    pmap_extract,
+    pmap_invalidate,
+    pmap_remove,
+    power_off,
+    read_file,
+    start,
+    start_clock,
+    start_cpus,
+    virt_to_phys,
+)
+
+__all__ = [
+    "boot_alloc",
+    "command_line",
+    "console_read_polled",
+    "console_start_interrupts",
+    "copy_probe",
+    "cpu_count",
+    "cpu_ready",
+    "cputimer_arm",
+    "cputimer_count",
+    "cputimer_hz",
+    "halt",
+    "idle_halt",
+    "intr_disable",
+    "intr_enable",
+    "intr_enabled",
+    "intr_mask",
+    "intr_message",
+    "intr_setup_gsi",
+    "intr_setup_irq",
+    "intr_unmask",
+    "ipi_send",
+    "ipi_stop_others",
+    "kernel_space",
+    "memory_regions",
+    "phys_to_virt",
+    "pmap_enter",
+    "pmap_extract",
+    "pmap_invalidate",
+    "pmap_remove",
+    "power_off",
+    "read_file",
+    "start",
+    "start_clock",
+    "start_cpus",
+    "virt_to_phys",
+]
