@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""From a vector to the upcall that it is for; the CPU's interrupt flag.
+
+The entry of every interrupt and exception (kernel/arch/x86_64/vectors.py) calls
+machine_interrupt().  Nothing else than exceptions is asked for yet.
+
+Invariants
+  M2 of kernel/machine/contract.py: the source is acknowledged before the upcall, because an
+  upcall may switch to another thread and not return for long.
+Tests     tests/qemu/test_traps.py, tests/qemu/test_interrupts.py
+Source    Intel SDM vol. 3A, 11.8.5 "Signaling Interrupt Servicing Completion", 11.9 "Spurious
+          Interrupt"; 6.7 "Nonmaskable Interrupt (NMI)"
+"""
+from kpy import Atomic, Ptr, export, inline, u32, u64
+
+from kernel.arch.x86_64 import cpu
+from kernel.arch.x86_64.regs import EXCEPTIONS
+from kernel.machine import upcalls
+from kernel.machine.types import Frame
+from kernel.platform.pc64 import lapic, vectors
+
+spurious: Atomic[u64]        # interrupts that nobody asked for: noise, or lost in a mask
+
+
+@export("machine_interrupt")
+def machine_interrupt(frame: Ptr[Frame]) -> None:
+    """Serve what `frame.vector` stands for.  Interrupts off."""
+    vector = u32(frame.vector)
+    if vector < EXCEPTIONS:
+        upcalls.trap(frame)
+    elif vector != vectors.SPURIOUS:
+        lapic.eoi()
+        spurious.add(1, order="relaxed")
+
+
+@inline
+def intr_disable() -> None:
+    """Take no interrupt on this CPU until intr_enable()."""
+    cpu.cli()
+
+
+@inline
+def intr_enable() -> None:
+    """Take interrupts again."""
+    cpu.sti()
+
+
+@inline
+def intr_enabled() -> bool:
+    """Whether this CPU takes interrupts."""
+    return cpu.read_flags().IF
+
+
+def idle_halt() -> None:
+    """Enable interrupts and wait for one, without a gap between the two in which one that
+    arrived would be slept through.  Called with interrupts off, returns with them on."""
+    cpu.sti_hlt()
