@@ -194,6 +194,7 @@ boot_message:
     .asciz "Damselfly needs a 64-bit CPU (long mode); this one has none.  Halted.\r\n"
 
 .balign 8
+.global boot_gdt
 boot_gdt:
     .quad 0
     .quad 0x00af9a000000ffff            # 8: 64-bit code

@@ -13,4 +13,8 @@ def kmain(magic: u32, info: u64) -> Never:
     """Bring the kernel up.  `magic` says who booted us, `info` is its information's address."""
     kprintf("Damselfly: a microkernel in Python syntax\n")
     machine.start(magic, info)
+    machine.start_clock()
+    threadless.make_stacks()
+    running = machine.start_cpus()
+    kprintf(f"cpus: {running} of {machine.cpu_count()} are running\n")
     prompt.run()

@@ -5,7 +5,7 @@ Tests     tests/qemu/test_machine.py
 """
 from typing import Final
 
-from kpy import Never, PhysAddr, Ptr, VirtAddr, implements, panic, u8, u32
+from kpy import Never, PhysAddr, Ptr, VirtAddr, implements, panic, u8, u32, u64
 
 from kernel import machine
 from kernel.machine import upcalls
@@ -13,9 +13,20 @@ from kernel.machine.types import PAGE_SIZE, Frame
 
 IDLE_STACK_BYTES: Final = 16384
 
+stacks: VirtAddr = VirtAddr(0)       # of CPU 1 and on, one after the other
+
+
+def make_stacks() -> None:
+    """Make the idle stacks of the other CPUs.  Boot CPU, while boot_alloc() works."""
+    global stacks
+    others = u64(machine.cpu_count()) - 1
+    if others > 0:
+        stacks = machine.phys_to_virt(machine.boot_alloc(others * IDLE_STACK_BYTES, PAGE_SIZE))
+
 
 @implements(upcalls.cpu_entered)
 def cpu_entered(cpu: u32) -> Never:
+    machine.cpu_ready()
     while True:
         machine.intr_disable()
         machine.idle_halt()
@@ -23,8 +34,7 @@ def cpu_entered(cpu: u32) -> Never:
 
 @implements(upcalls.idle_stack)
 def idle_stack(cpu: u32) -> VirtAddr:
-    bottom = machine.boot_alloc(IDLE_STACK_BYTES, PAGE_SIZE)
-    return machine.phys_to_virt(bottom) + IDLE_STACK_BYTES
+    return stacks + u64(cpu) * IDLE_STACK_BYTES
 
 
 @implements(upcalls.interrupt)

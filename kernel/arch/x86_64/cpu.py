@@ -117,6 +117,12 @@ def sti_hlt() -> None:
 
 
 @inline
+def cli_hlt() -> None:
+    """Wait for what comes even with interrupts off: an NMI, a reset."""
+    asm("cli; hlt", clobbers=("memory",))
+
+
+@inline
 def lgdt(pointer: Ptr[regs.TablePointer]) -> None:
     asm("lgdt ($0)", ins={"r": pointer}, clobbers=("memory",))
 

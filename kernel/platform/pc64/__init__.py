@@ -7,7 +7,10 @@ physical    the memory map, and memory until the kernel takes it over
 pmap        the kernel's page tables
 percpu      each CPU's own storage
 acpi        the firmware's tables
-lapic       interrupts between CPUs, the timer's hardware
+cpus        their numbers, starting the others, interrupts between them
+clock       the time and each CPU's timer
+reference   a counter of known frequency, to measure the others by
+lapic       the local APIC of each CPU
 interrupts  from a vector to its upcall
 vectors     which vector is for what
 lock        a lock for registers that CPUs share
@@ -17,6 +20,8 @@ fw_cfg      files that QEMU hands in
 regs        registers and tables by their names in the specifications
 """
 from kernel.platform.pc64.bootinfo import command_line
+from kernel.platform.pc64.clock import cputimer_arm, cputimer_count, cputimer_hz, start_clock
+from kernel.platform.pc64.cpus import cpu_count, cpu_ready, ipi_send, ipi_stop_others, start_cpus
 from kernel.platform.pc64.fw_cfg import read_file
 from kernel.platform.pc64.interrupts import idle_halt, intr_disable, intr_enable, intr_enabled
 from kernel.platform.pc64.physical import boot_alloc, memory_regions, phys_to_virt, virt_to_phys
@@ -37,11 +42,18 @@ __all__ = [
     "command_line",
     "console_read_polled",
     "copy_probe",
+    "cpu_count",
+    "cpu_ready",
+    "cputimer_arm",
+    "cputimer_count",
+    "cputimer_hz",
     "halt",
     "idle_halt",
     "intr_disable",
     "intr_enable",
     "intr_enabled",
+    "ipi_send",
+    "ipi_stop_others",
     "kernel_space",
     "memory_regions",
     "phys_to_virt",
@@ -52,5 +64,7 @@ __all__ = [
     "power_off",
     "read_file",
     "start",
+    "start_clock",
+    "start_cpus",
     "virt_to_phys",
 ]

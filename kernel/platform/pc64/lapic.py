@@ -39,7 +39,7 @@ x2: bool = False
 
 
 def init() -> None:
-    """Find the local APIC.  Boot CPU, once, before init_cpu().
+    """Find the local APIC.  Boot CPU, once, before id() and init_cpu().
 
     Panics   the firmware has disabled it.
     """

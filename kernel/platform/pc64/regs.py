@@ -5,7 +5,7 @@ Source    named at each part
 """
 from typing import Final
 
-from kpy import RW, Array, Bit, Bits, bits, regs, sizeof, static_assert, struct, u8, u16, u32, u64
+from kpy import RO, RW, Array, Bit, Bits, bits, regs, sizeof, static_assert, struct, u8, u16, u32, u64
 
 # --- Multiboot Specification 0.6.96, 3.3 "Boot information format" -------------------------
 
@@ -404,3 +404,88 @@ ICW3_FIRST: Final[u8] = 4                # the second is at input 2
 ICW3_SECOND: Final[u8] = 2
 ICW4_8086: Final[u8] = 1
 PIC_MASK_ALL: Final[u8] = 0xFF
+
+# --- I/O APIC: Intel 82093AA data sheet, 3.1 "Memory Mapped Registers", 3.2 "IOAPIC Registers" ---
+
+
+@regs(spec="Intel 82093AA I/O APIC, section 3.1")
+class IoApicPage:
+    """3.1: all registers are reached through these two."""
+    IOREGSEL: RW[u32, 0x00]
+    IOWIN: RW[u32, 0x10]
+
+
+IOAPIC_VERSION: Final[u32] = 1           # 3.2.2
+IOAPIC_REDIRECTION: Final[u32] = 0x10    # 3.2.4: input n at 2 * n, low half first
+
+
+@bits(u32)
+class IoApicVersion:
+    """3.2.2 "IOAPICVER"."""
+    VERSION: Bits[7, 0]
+    MAXIMUM_ENTRY: Bits[23, 16]
+
+
+@bits(u32)
+class Redirection:
+    """3.2.4 "IOREDTBL", low half.  The destination's APIC id is in bits 31:24 of the other."""
+    VECTOR: Bits[7, 0]
+    DELIVERY: Bits[10, 8]
+    LOGICAL: Bit[11]
+    PENDING: Bit[12]
+    LOW: Bit[13]                         # active low
+    REMOTE_IRR: Bit[14]
+    LEVEL: Bit[15]
+    MASK: Bit[16]
+
+
+REDIRECTION_DESTINATION_SHIFT: Final = 24
+
+# --- HPET: IA-PC HPET Specification 1.0a, 2.3 "Register Definitions" -----------------------
+
+
+@bits(u64)
+class HpetCapabilities:
+    """2.3.4 "General Capabilities and ID Register"."""
+    COUNT_SIZE: Bit[13, bool]            # the counter has 64 bits, else 32
+    PERIOD: Bits[63, 32]                 # femtoseconds a tick
+
+
+@bits(u64)
+class HpetConfiguration:
+    """2.3.5 "General Configuration Register"."""
+    ENABLE: Bit[0]
+    LEGACY: Bit[1]
+
+
+@regs(spec="IA-PC HPET Specification 1.0a, section 2.3.1")
+class Hpet:
+    """2.3.1 "Register Overview"."""
+    CAPABILITIES: RO[HpetCapabilities, 0x000]
+    CONFIGURATION: RW[HpetConfiguration, 0x010]
+    COUNTER: RW[u64, 0x0F0]
+    COUNTER_LOW: RO[u32, 0x0F0]
+
+
+HPET_MAX_PERIOD: Final = 100_000_000     # 2.3.4: at most 100 ns
+FEMTOSECONDS: Final[u64] = 1_000_000_000_000_000
+
+# --- ACPI 6.5, 4.8.2.1 "Power Management Timer" --------------------------------------------
+
+PM_TIMER_HZ: Final[u64] = 3_579_545
+
+# --- 8254: Intel 82C54 data sheet, "Control Word Format", "Counter Latch Command" ----------
+
+PIT_HZ: Final[u64] = 1_193_182
+PIT_CHANNEL2: Final[u16] = 0x42
+PIT_CONTROL: Final[u16] = 0x43
+PIT_CHANNEL2_RATE: Final[u8] = 0b10_11_010_0     # low then high byte, mode 2
+PIT_CHANNEL2_LATCH: Final[u8] = 0b10_00_000_0
+SPEAKER: Final[u16] = 0x61                       # IBM PC AT: gate of channel 2, speaker
+
+
+@bits(u8)
+class Speaker:
+    """Port B of an IBM PC AT."""
+    GATE2: Bit[0]
+    DATA: Bit[1]

@@ -6,7 +6,7 @@ Tests     tests/qemu/test_machine.py
 from kpy import kprintf, panic, u32, u64
 
 from kernel.arch.x86_64 import descriptors, features
-from kernel.platform.pc64 import acpi, bootinfo, lapic, percpu, physical, pmap
+from kernel.platform.pc64 import acpi, bootinfo, clock, cpus, lapic, percpu, physical, pmap
 
 
 def start(magic: u32, info: u64) -> None:
@@ -31,4 +31,6 @@ def start(magic: u32, info: u64) -> None:
               "needs them.  Switch ACPI on in the firmware's set-up; under QEMU leave out "
               "-no-acpi")
     lapic.init()
-    lapic.init_cpu(acpi.tables.uid[0])
+    cpus.init()
+    lapic.init_cpu(cpus.uid[0])
+    clock.begin()
