@@ -12,6 +12,7 @@ from kpy import Never, asm, implements, u16, u32
 
 from kernel.arch.x86_64 import port
 from kernel.lib import fmt
+from kernel.platform.pc64 import uart
 
 DEBUG_EXIT: Final[u16] = 0xF4
 STATUS_PANIC: Final[u32] = 70
@@ -19,6 +20,7 @@ STATUS_PANIC: Final[u32] = 70
 
 def power_off(status: u32) -> Never:
     """End the machine; `status` is what scripts/run exits with."""
+    uart.flush()
     port.outl(DEBUG_EXIT, status)
     halt()
 
