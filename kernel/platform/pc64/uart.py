@@ -51,7 +51,7 @@ ROOM_POLLS: Final = 1_000_000        # 16 bytes take 1.4 ms at 115200 baud; a po
 LOCK_SPINS: Final = 200_000_000      # a CPU that holds the lock this long is dead
 INPUT_BATCH: Final = 64
 EARLY_BYTES: Final = 64
-EARLY_POLLS: Final = 64              # with nothing to read: then nobody is typing
+EARLY_POLLS: Final = 10_000          # after a byte, some 5 ms: then the typing has paused
 
 ring: Array[u8, RING_BYTES]
 sent: u64 = 0                        # bytes, since the start
@@ -153,6 +153,8 @@ def interrupt() -> None:
 
 def _read_early() -> None:
     global early_count
+    if not _status().DR:
+        return
     polls: u32 = 0
     while polls < EARLY_POLLS and early_count < EARLY_BYTES:
         polls += 1
