@@ -52,7 +52,7 @@ class Raw:
     """A range as the loader gave it; any numbers may be in it."""
     base: u64
     end: u64
-    kind: u32
+    kind: u32            # a MemoryKind
 
 
 @struct
@@ -132,7 +132,7 @@ def add(base: u64, size: u64, kind: u32) -> None:
         end = base + size
     raw[raw_count].base = base
     raw[raw_count].end = end
-    raw[raw_count].kind = kind
+    raw[raw_count].kind = _known(kind)
     raw_count += 1
 
 
@@ -257,7 +257,7 @@ def _kind_at(at: u64) -> u32:
     for i in range(raw_count):
         start, end = _edges(ref(raw[i]))
         if start <= at < end and _caution(raw[i].kind) > _caution(found):
-            found = _known(raw[i].kind)
+            found = raw[i].kind
     return found
 
 
