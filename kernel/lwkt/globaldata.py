@@ -29,9 +29,10 @@ from kpy import (
 )
 
 from kernel.lib import queue
+from kernel.lwkt.callout import Wheel
 from kernel.lwkt.cpumask import AtomicCpumask
 from kernel.lwkt.intr import IntrState
-from kernel.lwkt.ipiq import Ipiq, MAX_DEPTH_SLOTS, IpiMessage
+from kernel.lwkt.ipiq import IpiMessage, Ipiq, MAX_DEPTH_SLOTS
 from kernel.lwkt.ktr import Ring
 from kernel.lwkt.systimer import TimerState
 from kernel.lwkt.thread import Thread
@@ -96,11 +97,17 @@ class Globaldata:
     ipimask: AtomicCpumask              # [a] the CPUs that queued something for this one
     ipiq: Slice[Ipiq]                   # [I] this CPU's outgoing queues, one a target
     ipiq_nesting: u32                   # [o] sends under way
+    preempt_level: u32                  # [o] critical sections of the handler that runs
     panicked: u32                       # [a] this CPU has panicked or was stopped by a panic
+    spin_since: u64                     # [o] when the present wait for a spinlock was first timed
+    spin_warned: u64                    # [o] seconds of waiting already complained of
+    delayed_depth: u32                  # [o] wakeup_start_delayed() in effect
+    delayed_wakeup: Array[u64, 2]       # [o]
     cpusyncq: Ipiq                      # [o] private: cpusyncs that wait to be looked at again
     cpusync_slots: Array[IpiMessage, MAX_DEPTH_SLOTS]
     intr: IntrState                     # [o]
     timers: TimerState                  # [o]
+    wheel: Wheel                        # [o]
     tsleep_hash: Array[queue.TailQueue[Thread, "sleep_link"], HASH_SIZE]    # [o]
     ktr: Ring                           # [o]
     counters: Counters                  # [o]

@@ -12,7 +12,7 @@ Source    System V ABI, AMD64 supplement, 3.2.1 "Registers and the Stack Frame"
 """
 from typing import Final
 
-from kpy import MPtr, Ptr, VirtAddr, asm, cast, extern, naked, u64
+from kpy import MPtr, Ptr, VirtAddr, asm, cast, extern, naked, pointer_at, u64
 
 UNSAFE: Final = True      # builds the first frame of a stack
 

@@ -61,6 +61,30 @@ class Typed(int):
         return made
 
 
+class Flags(Typed):
+    """A member, or several, of an `@flags` class: combined they keep their type."""
+
+    def _combined(self, value: int) -> Any:
+        return Flags(value & ((1 << self.ty.size * 8) - 1), self.ty)
+
+    def __or__(self, other: int) -> Any:
+        return self._combined(int(self) | int(other))
+
+    def __and__(self, other: int) -> Any:
+        return self._combined(int(self) & int(other))
+
+    def __xor__(self, other: int) -> Any:
+        return self._combined(int(self) ^ int(other))
+
+    def __invert__(self) -> Any:
+        return self._combined(~int(self))
+
+
+def typed(value: int, ty: t.Type) -> Typed:
+    """`value` as compile-time code sees it."""
+    return Flags(value, ty) if isinstance(ty, t.EnumType) and ty.is_flags else Typed(value, ty)
+
+
 class StructValue(dict):
     """A struct constant: field name to value.  `home`: the constant it is, where it has a name."""
 
@@ -454,7 +478,7 @@ def from_data(ty: t.Type, data: ConstValue) -> Any:
     if ty is t.BOOL:
         return bool(data)
     if isinstance(data, int) and not isinstance(ty, t.PtrType):
-        return Typed(data, ty)
+        return typed(data, ty)
     if ty is t.STR:
         return data.decode("utf-8")
     if isinstance(ty, t.StructType):
@@ -505,8 +529,8 @@ def type_proxy(cx: Context, scope: Scope, ty: t.Type) -> Any:
         def member(name: str) -> Any:
             if name not in ty.members:
                 raise ConstError(f"`{ty.name}` has no member `{name}`")
-            return Typed(ty.members[name], ty)
-        return _TypeProxy(ty, attr=member, call=lambda v=0: Typed(int(v), ty))
+            return typed(ty.members[name], ty)
+        return _TypeProxy(ty, attr=member, call=lambda v=0: typed(int(v), ty))
     if isinstance(ty, t.StructType):
         def build(**fields: Any) -> StructValue:
             classes.complete(cx, ty, scope, scope.module.tree)
