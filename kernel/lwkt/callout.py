@@ -20,7 +20,7 @@ from kpy import Array, Fn, Ptr, VirtAddr, address_of, flags, i32, may_block, poi
 from kpy import u32, u64
 
 from kernel.lib import queue
-from kernel.lwkt import crit, ipiq, sched, tsleep
+from kernel.lwkt import crit, ipiq, sched, sleepq
 from kernel.lwkt.globaldata import Globaldata, curthread, find, gd, mycpu
 from kernel.lwkt.thread import Thread
 
@@ -34,8 +34,8 @@ class Callout:
     """Storage is the caller's; the function may free it."""
     link: queue.Link["Callout"]             # [o]
     time: u64                               # [o] tick
-    func: Fn[[u64], None]                   # [o]
-    arg: u64                                # [o]
+    func: Fn[[Ptr["Callout"]], None]        # [o]
+    arg: u64                                # [o] the caller's
     gd: Ptr[Globaldata]                     # [o] whose wheel
     active: bool                            # [o] in a bucket
 
@@ -64,8 +64,8 @@ def init(c: Ptr[Callout]) -> None:
     c.active = False
 
 
-def reset(c: Ptr[Callout], ticks: u64, func: Fn[[u64], None], arg: u64) -> None:
-    """Call func(arg) on this CPU, `ticks` (at least 1) from now; replaces an earlier reset().
+def reset(c: Ptr[Callout], ticks: u64, func: Fn[[Ptr[Callout]], None], arg: u64) -> None:
+    """Call func(c) on this CPU, `ticks` (at least 1) from now; replaces an earlier reset().
 
     Context  thread or critical section, on the CPU of an earlier reset() if that is pending.
     """
@@ -92,14 +92,14 @@ def stop(c: Ptr[Callout]) -> bool:
     was_active = False
     while True:
         owner = c.gd
-        tsleep.tsleep_interlock(u64(address_of(c)))
+        sleepq.tsleep_interlock(u64(address_of(c)))
         seq = ipiq.send(owner, _stop_here, u64(address_of(c)), u64(address_of(answer)))
         ipiq.wait(owner, seq)
         was_active = was_active or answer.was_active
         if not answer.running or owner.wheel.thread is curthread():
             break
-        tsleep.wait(u64(address_of(c)), tsleep.SleepFlag.PINTERLOCKED, "callout")
-    tsleep.tsleep_remove()
+        sleepq.wait(u64(address_of(c)), sleepq.SleepFlag.PINTERLOCKED, "callout")
+    sleepq.tsleep_remove()
     return was_active
 
 
@@ -125,7 +125,7 @@ def softclock(unused: u64) -> None:
         while wheel.softticks != wheel.curticks:
             wheel.softticks += 1
             _call_due(wheel)
-        tsleep.lwkt_sleep("tick")           # hardclock() cannot come between test and sleep
+        sleepq.lwkt_sleep("tick")           # hardclock() cannot come between test and sleep
 
 
 def _call_due(wheel: Ptr[Wheel]) -> None:
@@ -137,16 +137,15 @@ def _call_due(wheel: Ptr[Wheel]) -> None:
             c = c.link.next
             continue
         _take_out(c)
-        func, arg = c.func, c.arg
         wheel.running = c
         crit.crit_exit()
-        func(arg)                           # from here on c may be gone
+        c.func(c)                           # from here on c may be gone
         crit.crit_enter()
         wheel.running = None
         gd.counters.callouts_run += 1
         if wheel.waited:
             wheel.waited = False
-            tsleep.wakeup(u64(address_of(c)))
+            sleepq.wakeup(u64(address_of(c)))
         c = bucket.first                    # the bucket may have changed meanwhile
 
 

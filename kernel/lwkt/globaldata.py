@@ -30,13 +30,14 @@ from kpy import (
 
 from kernel.lib import queue
 from kernel.lwkt.callout import Wheel
+from kernel.lwkt.clock import Clocks
 from kernel.lwkt.cpumask import AtomicCpumask
 from kernel.lwkt.intr import IntrState
 from kernel.lwkt.ipiq import IpiMessage, Ipiq, MAX_DEPTH_SLOTS
 from kernel.lwkt.ktr import Ring
 from kernel.lwkt.systimer import TimerState
 from kernel.lwkt.thread import Thread
-from kernel.lwkt.tsleep import HASH_SIZE
+from kernel.lwkt.sleepq import HASH_SIZE
 from kernel.machine.types import MAX_CPUS
 
 UNSAFE: Final = True     # gd begins as zero and is filled by init() before anything reads it
@@ -77,6 +78,8 @@ class Counters:
     msgs_inline: u64            # answered in the sender's context
     schedclocks: u64
     callouts_run: u64
+    idle_ticks: u64             # statistics clock ticks that found it idle
+    busy_ticks: u64
 
 
 @struct(align=64)
@@ -110,6 +113,7 @@ class Globaldata:
     wheel: Wheel                        # [o]
     tsleep_hash: Array[queue.TailQueue[Thread, "sleep_link"], HASH_SIZE]    # [o]
     ktr: Ring                           # [o]
+    clocks: Clocks                      # [o]
     counters: Counters                  # [o]
 
 

@@ -51,7 +51,7 @@ from kpy import (
 from kernel import machine
 from kernel.lib.errno import EBUSY, EINVAL
 from kernel.lib import queue
-from kernel.lwkt import crit, ipiq, ktr, sched, splz, systimer, tsleep
+from kernel.lwkt import crit, ipiq, ktr, sched, splz, systimer, sleepq
 from kernel.lwkt.globaldata import RQF_INTPEND, RQF_IPIQ, RQF_PENDING, RQF_TIMER, curthread, find
 from kernel.lwkt.globaldata import gd
 from kernel.lwkt.thread import Pri, Thread, ThreadFlag
@@ -71,16 +71,16 @@ livelock_limit: u64 = 40_000        # [a] interrupts a second for each vector
 class Handler:
     """One driver's handler on a vector; storage is the driver's."""
     link: queue.Link["Handler"]             # [o]
-    func: Fn[[u64], None]                   # [I] may block if it is not fast
-    arg: u64                                # [I]
+    func: Fn[[Ptr["Handler"]], None]        # [I] may block
+    arg: u64                                # [I] the driver's
     name: Str                               # [I]
 
 
 @struct
 class FastHandler:
     """The one handler of a vector that is served in the interrupt itself."""
-    func: NoBlock[Fn[[u64], None]]
-    arg: u64
+    func: NoBlock[Fn[[Ptr["FastHandler"]], None]]
+    arg: u64                                # the driver's
 
 
 @struct
@@ -181,7 +181,7 @@ def _serve(vector: u32) -> None:
     gd.preempt_level = 1
     gd.intr_nesting_level += 1                      # N1
     if info.fast is not None:
-        info.fast.func(info.fast.arg)
+        info.fast.func(info.fast)
         machine.intr_unmask(gd.cpuid, vector)
     else:
         info.running = True
@@ -272,10 +272,10 @@ def _thread(arg: u64) -> None:
             ktr.log(ktr.Event.INTR_THREAD, info.vector, 0)
             crit.crit_exit()
             for handler in info.handlers:
-                handler.func(handler.arg)
+                handler.func(handler)
             machine.intr_unmask(gd.cpuid, info.vector)      # N2
             crit.crit_enter()
-        tsleep.lwkt_sleep("intr")       # the interrupt cannot come between test and sleep
+        sleepq.lwkt_sleep("intr")       # the interrupt cannot come between test and sleep
 
 
 def _account(info: Ptr[IntrInfo]) -> None:

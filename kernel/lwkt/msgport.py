@@ -49,7 +49,7 @@ from kpy import (
 
 from kernel.lib import queue
 from kernel.lib.errno import EASYNC
-from kernel.lwkt import crit, ipiq, ktr, sched, spin, tsleep
+from kernel.lwkt import crit, ipiq, ktr, sched, spin, sleepq
 from kernel.lwkt.globaldata import curthread, gd, mycpu
 from kernel.lwkt.thread import Thread
 
@@ -94,8 +94,8 @@ class PortOps:
     """What a back end does."""
     getport: Fn[[Ptr["Port"]], Ptr[Msg] | None]
     putport: Fn[[Ptr["Port"], Ptr[Msg]], i32]
-    waitmsg: Fn[[Ptr[Msg], tsleep.SleepFlag], i32]
-    waitport: Fn[[Ptr["Port"], tsleep.SleepFlag], Ptr[Msg] | None]
+    waitmsg: Fn[[Ptr[Msg], sleepq.SleepFlag], i32]
+    waitport: Fn[[Ptr["Port"], sleepq.SleepFlag], Ptr[Msg] | None]
     replyport: Fn[[Ptr["Port"], Ptr[Msg]], None]
     dropmsg: Fn[[Ptr["Port"], Ptr[Msg]], bool]
 
@@ -229,7 +229,7 @@ def getport(port: Ptr[Port]) -> Ptr[Msg] | None:
 @may_block
 def waitport(port: Ptr[Port]) -> Ptr[Msg]:
     """The next message or reply; waits for it."""
-    return unwrap(port.ops.waitport(port, tsleep.NO_FLAGS))
+    return unwrap(port.ops.waitport(port, sleepq.NO_FLAGS))
 
 
 @may_block
@@ -238,7 +238,7 @@ def waitmsg(msg: Ptr[Msg]) -> i32:
 
     Returns  its error.
     """
-    return msg.reply_port.ops.waitmsg(msg, tsleep.NO_FLAGS)
+    return msg.reply_port.ops.waitmsg(msg, sleepq.NO_FLAGS)
 
 
 def abortmsg(msg: Ptr[Msg]) -> None:
@@ -330,26 +330,26 @@ def _thread_put_remote(arg: u64, unused: u64) -> None:
         ipiq.send(owner.gd, _thread_put_remote, arg, 0)
 
 
-def _thread_waitport(port: Ptr[Port], how: tsleep.SleepFlag) -> Ptr[Msg] | None:
+def _thread_waitport(port: Ptr[Port], how: sleepq.SleepFlag) -> Ptr[Msg] | None:
     td = curthread()
     assert port.td is td, "a thread port is its owner's"
     crit.crit_enter()
     msg = _poll(port)
     while msg is None:
         port.flags |= PortFlag.WAITING
-        tsleep.lwkt_sleep("waitport")
+        sleepq.lwkt_sleep("waitport")
         msg = _poll(port)
     crit.crit_exit()
     return msg
 
 
-def _thread_waitmsg(msg: Ptr[Msg], how: tsleep.SleepFlag) -> i32:
+def _thread_waitmsg(msg: Ptr[Msg], how: sleepq.SleepFlag) -> i32:
     port = msg.reply_port
     assert port.td is curthread(), "only the owner of the reply port waits"
     crit.crit_enter()
     while MsgFlag.DONE not in volatile_load(msg.flags):
         port.flags |= PortFlag.WAITING
-        tsleep.lwkt_sleep("waitmsg")
+        sleepq.lwkt_sleep("waitmsg")
     if MsgFlag.QUEUED in msg.flags:
         _pull(port, msg)
     crit.crit_exit()
@@ -422,27 +422,27 @@ def _spin_putport(port: Ptr[Port], msg: Ptr[Msg]) -> i32:
     port.flags &= ~PortFlag.WAITING
     spin.unlock(port.lock)
     if waiting:
-        tsleep.wakeup(u64(address_of(port)))
+        sleepq.wakeup(u64(address_of(port)))
     return EASYNC
 
 
-def _spin_waitport(port: Ptr[Port], how: tsleep.SleepFlag) -> Ptr[Msg] | None:
+def _spin_waitport(port: Ptr[Port], how: sleepq.SleepFlag) -> Ptr[Msg] | None:
     spin.lock(port.lock)
     msg = _poll(port)
     while msg is None:
         port.flags |= PortFlag.WAITING
-        tsleep.ssleep(u64(address_of(port)), port.lock, how, "waitport", 0)
+        sleepq.ssleep(u64(address_of(port)), port.lock, how, "waitport", 0)
         msg = _poll(port)
     spin.unlock(port.lock)
     return msg
 
 
-def _spin_waitmsg(msg: Ptr[Msg], how: tsleep.SleepFlag) -> i32:
+def _spin_waitmsg(msg: Ptr[Msg], how: sleepq.SleepFlag) -> i32:
     port = msg.reply_port
     spin.lock(port.lock)
     while MsgFlag.DONE not in msg.flags:
         msg.flags |= MsgFlag.WAITING
-        tsleep.ssleep(u64(address_of(msg)), port.lock, how, "waitmsg", 0)
+        sleepq.ssleep(u64(address_of(msg)), port.lock, how, "waitmsg", 0)
     if MsgFlag.QUEUED in msg.flags:
         _pull(port, msg)
     spin.unlock(port.lock)
@@ -465,9 +465,9 @@ def _spin_replyport(port: Ptr[Port], msg: Ptr[Msg]) -> None:
         port.flags &= ~PortFlag.WAITING
     spin.unlock(port.lock)
     if waiting:
-        tsleep.wakeup(ident)
+        sleepq.wakeup(ident)
     if port_waiting:
-        tsleep.wakeup(u64(address_of(port)))
+        sleepq.wakeup(u64(address_of(port)))
 
 
 def _spin_dropmsg(port: Ptr[Port], msg: Ptr[Msg]) -> bool:
@@ -500,11 +500,11 @@ def _no_putport(port: Ptr[Port], msg: Ptr[Msg]) -> i32:
     panic("this port takes no messages")
 
 
-def _no_waitmsg(msg: Ptr[Msg], how: tsleep.SleepFlag) -> i32:
+def _no_waitmsg(msg: Ptr[Msg], how: sleepq.SleepFlag) -> i32:
     panic("nobody waits at this port")
 
 
-def _no_waitport(port: Ptr[Port], how: tsleep.SleepFlag) -> Ptr[Msg] | None:
+def _no_waitport(port: Ptr[Port], how: sleepq.SleepFlag) -> Ptr[Msg] | None:
     panic("nobody waits at this port")
 
 

@@ -63,7 +63,7 @@ from kpy import (
 from kernel import machine
 from kernel.arch.x86_64 import switch as stack
 from kernel.lib.errno import ENOMEM
-from kernel.lwkt import crit, ipiq, ktr, msgport, splz, token, tsleep, upcalls
+from kernel.lwkt import crit, ipiq, ktr, msgport, splz, token, sleepq, upcalls
 from kernel.lwkt.globaldata import (
     Globaldata,
     RQF_AST_LWKT_RESCHED,
@@ -267,7 +267,7 @@ def _return_from(prev: Ptr[Thread]) -> None:
     elif ThreadFlag.EXITING in prev.flags:
         prev.mpflags.or_(MpFlag.EXITSIG)
         if MpFlag.EXITWAIT in prev.mpflags.load():
-            tsleep.wakeup(u64(address_of(ref(prev.mpflags))))
+            sleepq.wakeup(u64(address_of(ref(prev.mpflags))))
 
 
 def _go_back(td: Ptr[Thread], victim: Ptr[Thread]) -> None:
@@ -480,7 +480,7 @@ def exit_thread() -> Never:
     td = curthread()
     assert td.toks_stop == 0, "a thread ends with a token"
     while td.refs.load() != 0:
-        tsleep.tsleep(u64(address_of(ref(td.refs))), from_bits(tsleep.SleepFlag, 0), "texit", 1)
+        sleepq.tsleep(u64(address_of(ref(td.refs))), from_bits(sleepq.SleepFlag, 0), "texit", 1)
     crit.crit_enter()
     ktr.log(ktr.Event.EXIT, u64(address_of(td)), 0)
     older = gd.freetd
@@ -488,7 +488,7 @@ def exit_thread() -> Never:
     if older is not None:
         upcalls.thread_free(older)
     if ThreadFlag.TSLEEPQ in td.flags:
-        tsleep.remove(td)
+        sleepq.remove(td)
     gd.tdallq.remove(td)
     gd.freetd = td
     td.flags |= ThreadFlag.EXITING

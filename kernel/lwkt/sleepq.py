@@ -14,7 +14,7 @@ Invariants
   L2  If a CPU has a sleeper in a bucket its bit in the bucket's mask is set.
   L3  A wakeup that comes after tsleep_interlock() makes the tsleep() that follows return at once.
   L4  wakeup_one() counts only a thread that was really off the run queue.
-Tests     tests/unit/lwkt/test_tsleep.py, tests/guest/sleep.py
+Tests     tests/unit/lwkt/test_sleepq.py, tests/guest/sleep.py
 Source    DragonFly sys/kern/kern_synch.c (design)
 """
 from typing import Final
@@ -277,12 +277,13 @@ def _wakeup_remote(ident: u64, how: u64) -> None:
     _wakeup(ident, from_bits(SleepFlag, u32(how)))
 
 
-def _timeout(arg: u64) -> None:
+def _timeout(timer: Ptr[callout.Callout]) -> None:
     """The time of a sleep is over.  On the softclock thread of the CPU where the sleep began."""
-    td = pointer_at(Thread, VirtAddr(arg))      # safe: tsleep() stops the callout before it ends
+    # safe: tsleep() stops the callout before it ends
+    td = pointer_at(Thread, VirtAddr(timer.arg))
     crit.crit_enter()
     if td.gd is not mycpu():
-        ipiq.send(td.gd, _timeout_remote, arg, 0)
+        ipiq.send(td.gd, _timeout_remote, timer.arg, 0)
     else:
         _time_out(td)
     crit.crit_exit()
