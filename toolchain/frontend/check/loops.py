@@ -19,6 +19,7 @@ from typing import Any
 from toolchain.frontend import tree
 from toolchain.frontend import types as t
 from toolchain.frontend.check import (
+    assign,
     calls,
     classes,
     conditions,
@@ -175,7 +176,7 @@ def _bind_item(b: Body, target: ast.expr, item: tree.Expr) -> None:
         return
     if isinstance(target, ast.Name) and target.id == "_":
         return
-    stmt.bind(b, target, item)
+    assign.bind(b, target, item)
 
 
 # ---- what can be looped over --------------------------------------------------------------------

@@ -18,7 +18,7 @@ from typing import Any
 
 from toolchain.frontend import tree
 from toolchain.frontend import types as t
-from toolchain.frontend.check import conditions, expr, stmt, typeexpr
+from toolchain.frontend.check import assign, conditions, expr, stmt, typeexpr
 from toolchain.frontend.check.body import Body, address
 
 
@@ -263,7 +263,7 @@ def _bind(b: Body, case: Case) -> None:
             item = (tree.AddrOf(t.ptr(value.ty), value.loc, value) if value.ty.is_aggregate
                     else b.load(value))
         target = ast.copy_location(ast.Name(name, ast.Store()), where)
-        stmt.bind(b, target, item)
+        assign.bind(b, target, item)
 
 
 def _case_body(b: Body, case: Case, part: ast.match_case) -> list[tree.Stmt]:
