@@ -4,7 +4,7 @@
 What is refused here never reaches another pass: a file that is not UTF-8, not Python, or so
 deeply nested that no later pass (all of them recursive) should be asked to follow.
 
-Tests     tests/toolchain/test_source.py
+Tests     tests/toolchain/test_bad_input.py
 """
 from __future__ import annotations
 

@@ -6,7 +6,7 @@
     count.add(1)        AtomicOp(add, count, [1], seq_cst)
     asm("rdmsr", ...)   AsmExpr
 
-Tests     tests/toolchain/test_check_builtins.py, tests/toolchain/programs/
+Tests     tests/toolchain/test_messages.py, tests/toolchain/programs/
 """
 from __future__ import annotations
 

@@ -7,7 +7,7 @@
     u8(n)               Convert(checked, n)
     ops.read(vp, n)     CallIndirect(Load ops.read, ...)
 
-Tests     tests/toolchain/test_check_calls.py, tests/toolchain/programs/
+Tests     tests/toolchain/test_messages.py, tests/toolchain/programs/
 """
 from __future__ import annotations
 

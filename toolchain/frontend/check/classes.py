@@ -4,7 +4,7 @@
 A struct's type exists before its fields do, so that a struct may point to itself; its fields are
 filled in when someone needs its layout (`complete`).
 
-Tests     tests/toolchain/test_check_types.py
+Tests     tests/toolchain/test_messages.py
 """
 from __future__ import annotations
 

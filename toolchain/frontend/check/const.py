@@ -9,7 +9,7 @@ Names in a constant resolve as in the rest of the module, lazily, so the order o
 does not matter; a constant that needs itself is reported.  Only whitelisted builtins exist, and
 nothing starting with an underscore may be reached, so a source file cannot touch the host.
 
-Tests     tests/toolchain/test_check_const.py
+Tests     tests/toolchain/test_messages.py
 """
 from __future__ import annotations
 

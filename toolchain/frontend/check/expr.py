@@ -8,7 +8,7 @@ access() gives storage as a place, even a scalar's; value() gives what can be co
 
 `want` is the type the context asks for; it only decides what a literal becomes.
 
-Tests     tests/toolchain/test_check_expr.py, tests/toolchain/programs/
+Tests     tests/toolchain/test_messages.py, tests/toolchain/programs/
 """
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ A signature is made when someone asks for it; bodies are checked later, from `cx
 
 A signature that is wrong is reported once and has POISON where it is wrong.
 
-Tests     tests/toolchain/test_check_functions.py
+Tests     tests/toolchain/test_messages.py
 """
 from __future__ import annotations
 

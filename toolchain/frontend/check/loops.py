@@ -8,7 +8,7 @@
     for td in q.each():             the body of `each`, its `yield e` replaced by
         use(td)                     `td = e; use(td)`
 
-Tests     tests/toolchain/test_check_loops.py, tests/toolchain/programs/
+Tests     tests/toolchain/test_messages.py, tests/toolchain/programs/
 """
 from __future__ import annotations
 

@@ -8,7 +8,7 @@
 
 Plain constant cases become one Switch; guards and bytes become a chain of tests in a Block.
 
-Tests     tests/toolchain/test_check_match.py, tests/toolchain/programs/
+Tests     tests/toolchain/test_messages.py, tests/toolchain/programs/
 """
 from __future__ import annotations
 

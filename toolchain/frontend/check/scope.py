@@ -4,7 +4,7 @@
     lwkt.gettoken       module `kernel.lwkt` -> its name `gettoken` -> (re-exported) token.gettoken
     T                   the type a generic instance was made with
 
-Tests     tests/toolchain/test_modules.py
+Tests     tests/toolchain/test_bad_input.py
 """
 from __future__ import annotations
 

@@ -4,7 +4,7 @@
 block() checks a list of statements in order and gives their typed forms; what cannot be reached
 after a return, raise or endless loop is reported once.
 
-Tests     tests/toolchain/test_check_stmt.py, tests/toolchain/programs/
+Tests     tests/toolchain/test_messages.py, tests/toolchain/programs/
 """
 from __future__ import annotations
 

@@ -7,7 +7,7 @@
 
 What is wrong is reported here, once, and becomes POISON.
 
-Tests     tests/toolchain/test_check_types.py
+Tests     tests/toolchain/test_messages.py
 """
 from __future__ import annotations
 
