@@ -54,7 +54,8 @@ def build_folder(paths: Iterable[Path | str], options: Options, sink: Sink, *,
     files = [Path(p) for p in paths]
     for path in files:
         if not path.is_file():
-            sink.error("K1105", None, f"there is no file `{path}`")
+            sink.error("K1105", None, f"there is no file `{path}`",
+                       help="is the path right? It counts from the folder you are in")
             raise tools.Failed
     from toolchain.driver import roots_of  # noqa: PLC0415  (the driver imports us)
     say = progress or quiet_unless_long()

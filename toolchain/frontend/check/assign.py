@@ -26,6 +26,7 @@ from toolchain.frontend.check.body import (
     points_to_local,
     require_layout,
     root_of,
+    writes_constant,
 )
 from toolchain.frontend.modules import Variable
 
@@ -89,7 +90,8 @@ def _inferred(b: Body, made: tree.Expr, target: ast.Name, node: ast.expr) -> t.T
                 help=f"write `{target.id}: u32 = {b.scope.module.source.segment(b.loc(node))}`")
         return t.POISON
     if isinstance(ty, t.VoidType):
-        b.error("K0308", node, "this has no value", "nothing to assign")
+        b.error("K0308", node, "this has no value", "nothing to assign",
+                help="call it alone on a line, or let it return something")
         return t.POISON
     return ty
 
@@ -154,7 +156,8 @@ def annotated(b: Body, node: ast.AnnAssign) -> None:
                 help="use another name", notes=(("declared", previous.loc),))
         return
     if isinstance(ty, t.VoidType) and ty is not t.POISON:
-        b.error("K0301", node.annotation, f"a variable cannot be `{ty.name}`")
+        b.error("K0301", node.annotation, f"a variable cannot be `{ty.name}`",
+                help="it has no values; a variable needs a type that does, such as `u32`")
         ty = t.POISON
     if ty is not t.POISON and not require_layout(b, ty, node):
         ty = t.POISON
@@ -269,7 +272,8 @@ def store(b: Body, target: ast.expr, value: ast.expr, node: ast.stmt) -> None:
     if isinstance(place, tree.FieldPlace) and isinstance(place.base.ty, t.BitsType) and isinstance(
             made, tree.Const) and made.value >= 1 << place.field.width:
         b.error("K0311", value, f"{made.value} does not fit `{place.field.name}`, which has "
-                f"{place.field.width} bit{'s' * (place.field.width != 1)}")
+                f"{place.field.width} bit{'s' * (place.field.width != 1)}",
+                help="use a smaller value, or declare the field wider: `Bits[high, low]`")
         return
     put(b, place, made, node)
 
@@ -288,7 +292,7 @@ def put(b: Body, place: tree.Expr, made: tree.Expr, node: ast.AST) -> None:
     if not isinstance(place, tree.Place):
         b.error("K0342", node, "this cannot be assigned to", help=_no_storage(b, node))
         return
-    if _is_constant(b, place, node):
+    if writes_constant(b, place, node):
         return
     local = points_to_local(b, made)
     if local is not None and not isinstance(root_of(place), tree.VarPlace) and (
@@ -319,10 +323,12 @@ def _put_register(b: Body, place: Any, made: tree.Expr, node: ast.AST) -> None:
     register = place.register if isinstance(place, expr.RegisterBits) else place
     access = register.register.access
     if access == "RO":
-        b.error("K0806", node, f"register `{register.register.name}` is read-only")
+        b.error("K0806", node, f"register `{register.register.name}` is read-only",
+                help="read it; if the specification lets it be written, declare it `RW[...]`")
         return
     if register.register.count > 1 and register.index is None:
-        b.error("K0806", node, f"`{register.register.name}` is an array of registers")
+        b.error("K0806", node, f"`{register.register.name}` is an array of registers",
+                help="say which: `regs.BELL[i] = value`")
         return
     if isinstance(place, expr.RegisterBits):
         if access == "WO":
@@ -368,7 +374,7 @@ def augmented(b: Body, node: ast.AugAssign) -> None:
 
 def _augment_place(b: Body, node: ast.AugAssign, place: tree.Place, op: str) -> None:
     loc = b.loc(node)
-    if _is_constant(b, place, node):
+    if writes_constant(b, place, node):
         return
     right = expr.value(b, node.value, place.ty)
     load = tree.Load(place.ty, place.loc, place)
@@ -397,19 +403,3 @@ def _augment_computed(b: Body, node: ast.AugAssign, place: tree.Place, op: str,
     old = tree.Load(place.ty, loc, held)
     new = operators.combine(b, node, op, old, right, node.target, node.value, place.ty)
     b.out.append(tree.Assign(loc, held, new))
-
-
-def _is_constant(b: Body, place: tree.Expr, node: ast.AST) -> bool:
-    """Whether a store to `place` would write a constant; reported then."""
-    root = root_of(place)
-    if isinstance(root, tree.GlobalPlace) and root.global_.constant:
-        b.error("K0342", node, f"`{root.global_.name}` is a constant",
-                notes=(("declared", root.global_.loc),),
-                help="leave `Final` out if it should change")
-        return True
-    through = root.pointer if isinstance(root, tree.Deref) else root
-    if isinstance(through.ty, t.PtrType | t.SliceType) and points_to_constant(b, through):
-        b.error("K0342", node, "this is constant: it lies in read-only memory",
-                help="copy it into storage of your own first")
-        return True
-    return False

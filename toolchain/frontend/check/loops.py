@@ -458,10 +458,12 @@ def _expand(b: Body, node: ast.For, made: Signature, first: list[tree.Expr], cal
     loc = b.loc(node)
     symbol = made.function.symbol
     if made.yields is None:
-        b.error("K0333", call, f"`{made.function.name}` is no generator")
+        b.error("K0333", call, f"`{made.function.name}` is no generator",
+                help="what a `for` runs over yields: `@inline`, `-> Iterator[T]`, with a `yield`")
         return
     if symbol in b.expanding or len(b.expanding) >= EXPANSION_LIMIT:
-        b.error("K0218", call, f"generator `{made.function.name}` is expanded inside itself")
+        b.error("K0218", call, f"generator `{made.function.name}` is expanded inside itself",
+                help="a generator cannot use itself: write a loop with a stack of its own")
         return
     count = sum(isinstance(p, ast.Yield) for p in ast.walk(made.node))
     if count != 1:
@@ -508,11 +510,10 @@ def _arguments(b: Body, node: ast.expr, made: Signature, first: list[tree.Expr],
 def yielded(b: Body, node: ast.Yield) -> None:
     """`yield e` in an expanded generator: the user's target and loop body."""
     expansion = b.frame.generator
-    if expansion is None:
-        b.error("K0218", node, "`yield` stands in an @inline generator only")
-        return
+    assert expansion is not None         # what has a `yield` is checked as part of a loop only
     if node.value is None:
-        b.error("K0218", node, "`yield` needs a value")
+        b.error("K0218", node, "`yield` needs a value",
+                help="write `yield item`")
         return
     loc = b.loc(node)
     item = expr.converted(b, node.value, expansion.element, "what is yielded")
@@ -535,7 +536,8 @@ def yielded(b: Body, node: ast.Yield) -> None:
 def generator_return(b: Body, node: ast.Return) -> None:
     """`return` in an expanded generator: the loop is over."""
     if node.value is not None:
-        b.error("K0218", node, "a generator returns nothing")
+        b.error("K0218", node, "a generator returns nothing",
+                help="`return` alone ends the loop; yield what the loop should see")
     expansion = b.frame.generator
     b.out.append(tree.Break(b.loc(node), expansion.end))
     if b.flow is not None:

@@ -223,7 +223,8 @@ def _check_reached(b: Body, subject: Subject, cases: list[tuple[Case, ast.match_
         for key in keys:
             if key in seen:
                 b.error("K0347", part.pattern, "this case has been taken above",
-                        notes=(("here", b.loc(seen[key])),))
+                        notes=(("here", b.loc(seen[key])),),
+                        help="remove it, or match another value")
                 return
         if part.guard is None:
             for key in keys:

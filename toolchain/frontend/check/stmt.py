@@ -153,7 +153,9 @@ def _return(b: Body, node: ast.Return) -> None:
         loops.generator_return(b, node)
         return
     if result is t.NEVER:
-        b.error("K0406", node, f"`{b.function.name}` is `-> Never`: it cannot return")
+        b.error("K0406", node, f"`{b.function.name}` is `-> Never`: it cannot return",
+                help="end it with a call of another `-> Never`, or `while True: pass`; or change "
+                "its result")
     elif node.value is None:
         if result is not t.VOID:
             b.error("K0308", node, f"`{b.function.name}` returns `{result.name}`",
@@ -361,7 +363,8 @@ def _manager(b: Body, item: ast.withitem,
     if t.POISON in (entered.ty, left.ty):
         return None
     if isinstance(left, tree.Call) and left.throws:
-        b.error("K0344", node, f"`{left.function.name}` may raise; leaving must not fail")
+        b.error("K0344", node, f"`{left.function.name}` may raise; leaving must not fail",
+                help="handle the error inside `__exit__`, or let it end in panic")
     statements: list[tree.Stmt] = []
     if item.optional_vars is not None:
         saved, b.out = b.out, []
