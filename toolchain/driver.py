@@ -193,7 +193,8 @@ def _arguments(function: tree.Function, texts: list[str], sink: Sink) -> list[An
     if len(texts) != len(function.params):
         names = ", ".join(f"{p.name}: {p.ty}" for p in function.params)
         sink.error("K0335", function.loc, f"`{function.name}` takes {len(function.params)} "
-                   f"arguments ({names}), not {len(texts)}")
+                   f"arguments ({names}), not {len(texts)}",
+                   help="arguments are Python literals after the function's name, one each")
         return None
     values = []
     for text, param in zip(texts, function.params, strict=True):
@@ -207,7 +208,8 @@ def _arguments(function: tree.Function, texts: list[str], sink: Sink) -> list[An
             value = value.encode()
         if not _takes(param.ty, value):
             sink.error("K0311", param.loc, f"`{text}` is not a `{param.ty}` for parameter "
-                       f"`{param.name}`")
+                       f"`{param.name}`", help="give a literal of its type and range; structs are "
+                       "for `kpyc host`")
             return None
         values.append(value)
     return values
