@@ -8,7 +8,7 @@ Tests     tests/qemu/test_prompt.py
 """
 from typing import Final
 
-from kpy import Array, Never, Slice, kprintf, panic, u8, u32, u64
+from kpy import Array, Never, Slice, kprintf, panic, pause, u8, u32, u64
 
 from kernel import machine
 from kernel.lib import fmt
@@ -92,7 +92,7 @@ def _read_line(to: Slice[u8]) -> u64:
     """Read a line with echo and backspace; its length.  What does not fit is not taken."""
     used: u64 = 0
     while True:
-        byte = machine.console_read()
+        byte = _read_byte()
         if byte in (RETURN, NEWLINE):
             kprintf("\n")
             return used
@@ -104,3 +104,10 @@ def _read_line(to: Slice[u8]) -> u64:
             to[used] = byte
             used += 1
             fmt.console_write(to[used - 1:used])
+
+
+def _read_byte() -> u8:
+    """The next byte typed.  Waits for it."""
+    while (byte := machine.console_read_polled()) > u8.MAX:
+        pause()
+    return u8(byte)

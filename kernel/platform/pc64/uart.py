@@ -6,7 +6,7 @@ Limits    polled both ways; interrupt-driven when there are interrupts
 """
 from typing import Final
 
-from kpy import Bit, Slice, bits, from_bits, implements, u8, u16
+from kpy import Bit, Slice, bits, from_bits, implements, u8, u16, u32
 
 from kernel.arch.x86_64 import port
 from kernel.lib import fmt
@@ -14,6 +14,7 @@ from kernel.lib import fmt
 COM1: Final[u16] = 0x3F8
 DATA: Final[u16] = 0           # RBR, THR: receiver buffer, transmitter holding
 LSR: Final[u16] = 5            # line status
+NOTHING: Final[u32] = 0x100
 NEWLINE: Final = 10
 RETURN: Final = 13
 
@@ -33,11 +34,11 @@ def console_write(text: Slice[u8]) -> None:
         _put(byte)
 
 
-def console_read() -> u8:
-    """The next byte typed.  Waits for it."""
-    while not from_bits(LineStatus, port.inb(COM1 + LSR)).DR:
-        pass
-    return port.inb(COM1 + DATA)
+def console_read_polled() -> u32:
+    """The next byte typed, or 0x100 if there is none; touches only the device.  Any context."""
+    if from_bits(LineStatus, port.inb(COM1 + LSR)).DR:
+        return port.inb(COM1 + DATA)
+    return NOTHING
 
 
 def _put(byte: u8) -> None:
