@@ -78,7 +78,8 @@ def roots_of(files: list[Path]) -> list[Path]:
         while (folder / "__init__.py").is_file():
             folder = folder.parent
         if folder.is_relative_to(ROOT) and any(
-                folder.is_relative_to(ROOT / n) for n in ("kernel", "boot", "userland")):
+                folder.is_relative_to(ROOT / n)
+                for n in ("kernel", "boot", "userland", "tests/guest")):
             folder = ROOT
         roots.append(folder)
     return list(dict.fromkeys([*roots, ROOT]))
@@ -93,7 +94,7 @@ def _check(flags: argparse.Namespace, sink: Sink) -> int:
 
 
 def _build(flags: argparse.Namespace, sink: Sink) -> int:
-    from toolchain.link import check, layout, linker  # noqa: PLC0415  numpy takes its time
+    from toolchain.link import check, ksyms, layout, linker  # noqa: PLC0415  numpy takes its time
     from toolchain.link.errors import LinkError  # noqa: PLC0415
     started = time.perf_counter()
     target = flags.target or "pc64"
@@ -122,7 +123,8 @@ def _build(flags: argparse.Namespace, sink: Sink) -> int:
             from toolchain.link.elf import ObjectFile  # noqa: PLC0415
             try:
                 parsed = [ObjectFile.parse(name, data) for name, data in objects]
-                linker.link(parsed, layout=layout.LAYOUTS[target], output=output)
+                link = ksyms.link_with_symbols if target == "pc64" else linker.link
+                link(parsed, layout=layout.LAYOUTS[target], output=output)
                 if target == "user":
                     output.chmod(0o755)
                 check.check_image(output, layout=layout.LAYOUTS[target],

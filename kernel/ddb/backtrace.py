@@ -10,7 +10,7 @@ Source    System V ABI, AMD64 supplement, 3.2.2 "The Stack Frame"
 """
 from typing import Final
 
-from kpy import Array, Ptr, Slice, VirtAddr, bytes_of, kprintf, sizeof, struct, u64, u8
+from kpy import Array, Ptr, Slice, VirtAddr, bytes_of, kprintf, sizeof, struct, symbol_address, u64, u8
 
 from kernel import machine
 from kernel.ddb import symbols
@@ -38,8 +38,7 @@ def here(rip: u64, rbp: u64) -> None:
         frame: StackFrame
         if frame_pointer == 0 or not read(frame_pointer, bytes_of(frame)) or frame.rip == 0:
             return
-        at = symbols.find(frame.rip)
-        if at.function == b"interrupt_common":
+        if frame.rip == u64(symbol_address("interrupt_return")):
             saved: Frame
             if not read(frame_pointer + sizeof(StackFrame), bytes_of(saved)):
                 return

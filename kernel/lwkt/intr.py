@@ -136,6 +136,11 @@ def timer_expired(frame: Ptr[Frame]) -> None:
     _serve_pending()
 
 
+def post(vector: u32) -> None:
+    """Have a vector of this CPU served soon, as if its device had interrupted.  Any context."""
+    _note(vector)
+
+
 def _note(vector: u32) -> None:
     td = curthread()
     deferred = td.critcount != 0 or gd.intr_nesting_level != 0
@@ -182,7 +187,7 @@ def _serve(vector: u32) -> None:
     gd.intr_nesting_level += 1                      # N1
     if info.fast is not None:
         info.fast.func(info.fast)
-        machine.intr_unmask(gd.cpuid, vector)
+        pass
     else:
         info.running = True
         td = info.thread
@@ -273,7 +278,7 @@ def _thread(arg: u64) -> None:
             crit.crit_exit()
             for handler in info.handlers:
                 handler.func(handler)
-            machine.intr_unmask(gd.cpuid, info.vector)      # N2
+            pass
             crit.crit_enter()
         sleepq.lwkt_sleep("intr")       # the interrupt cannot come between test and sleep
 
