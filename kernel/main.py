@@ -47,5 +47,5 @@ def start_rest(unused: u64) -> None:
         console.start()                             # what is typed
     except Errno as e:
         panic(f"the console cannot start: error {e.code}")
-    #machine.console_start_interrupts()
+    machine.console_start_interrupts()              # and is shown
     prompt.run()

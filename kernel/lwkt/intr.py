@@ -187,7 +187,7 @@ def _serve(vector: u32) -> None:
     gd.intr_nesting_level += 1                      # N1
     if info.fast is not None:
         info.fast.func(info.fast)
-        pass
+        machine.intr_unmask(gd.cpuid, vector)
     else:
         info.running = True
         td = info.thread
@@ -278,7 +278,7 @@ def _thread(arg: u64) -> None:
             crit.crit_exit()
             for handler in info.handlers:
                 handler.func(handler)
-            pass
+            machine.intr_unmask(gd.cpuid, info.vector)      # N2
             crit.crit_enter()
         sleepq.lwkt_sleep("intr")       # the interrupt cannot come between test and sleep
 
