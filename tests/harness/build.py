@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from toolchain import kernel
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -17,5 +19,19 @@ def kernel_image(*flags: str) -> Path:
     output = ROOT / "build" / "test" / name
     done = subprocess.run([sys.executable, "-m", "toolchain", "build", "-q", *flags, "-o",
                            str(output)], cwd=ROOT, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return output
+
+
+@functools.cache
+def guest_image(name: str, *flags: str) -> Path:
+    """A kernel whose main module is tests/guest/NAME.py, on the machine of the real one."""
+    output = ROOT / "build" / "test" / ("guest-" + name + "".join(flags).replace("-", "") + ".elf")
+    main, *rest = kernel.files()
+    assert main.name == "main.py"
+    files = [ROOT / "tests" / "guest" / f"{name}.py", *rest]
+    done = subprocess.run([sys.executable, "-m", "toolchain", "build", "-q", *flags, "-o",
+                           str(output), *map(str, files)], cwd=ROOT, text=True,
+                          capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     return output

@@ -11,6 +11,8 @@ cpus        their numbers, starting the others, interrupts between them
 clock       the time and each CPU's timer
 reference   a counter of known frequency, to measure the others by
 lapic       the local APIC of each CPU
+devices     which input or message is which vector of which CPU
+ioapic      the inputs for devices' interrupts
 interrupts  from a vector to its upcall
 vectors     which vector is for what
 lock        a lock for registers that CPUs share
@@ -22,6 +24,13 @@ regs        registers and tables by their names in the specifications
 from kernel.platform.pc64.bootinfo import command_line
 from kernel.platform.pc64.clock import cputimer_arm, cputimer_count, cputimer_hz, start_clock
 from kernel.platform.pc64.cpus import cpu_count, cpu_ready, ipi_send, ipi_stop_others, start_cpus
+from kernel.platform.pc64.devices import (
+    intr_mask,
+    intr_message,
+    intr_setup_gsi,
+    intr_setup_irq,
+    intr_unmask,
+)
 from kernel.platform.pc64.fw_cfg import read_file
 from kernel.platform.pc64.interrupts import idle_halt, intr_disable, intr_enable, intr_enabled
 from kernel.platform.pc64.physical import boot_alloc, memory_regions, phys_to_virt, virt_to_phys
@@ -35,12 +44,13 @@ from kernel.platform.pc64.pmap import (
 )
 from kernel.platform.pc64.power import halt, power_off
 from kernel.platform.pc64.start import start
-from kernel.platform.pc64.uart import console_read_polled
+from kernel.platform.pc64.uart import console_read_polled, console_start_interrupts
 
 __all__ = [
     "boot_alloc",
     "command_line",
     "console_read_polled",
+    "console_start_interrupts",
     "copy_probe",
     "cpu_count",
     "cpu_ready",
@@ -52,6 +62,11 @@ __all__ = [
     "intr_disable",
     "intr_enable",
     "intr_enabled",
+    "intr_mask",
+    "intr_message",
+    "intr_setup_gsi",
+    "intr_setup_irq",
+    "intr_unmask",
     "ipi_send",
     "ipi_stop_others",
     "kernel_space",

@@ -11,7 +11,7 @@ does not grow with a wait for each.
 Each goes from ABSENT to ENTERED, when it is in the kernel, to READY by cpu_ready(); the boot CPU
 takes it from either to LEFT_OUT when its time is over.  A CPU that finds itself left out halts.
 
-Locking   state [a]
+Locking   state, stop, stopped [a]; the rest [I] after init() and start_cpus()
 Tests     tests/qemu/test_cpus.py
 Source    Intel SDM vol. 3A, 9.4.4 "MP Initialization Example", 11.6 "Issuing Interprocessor
           Interrupts"
@@ -24,6 +24,7 @@ from kpy import (
     MPtr,
     Never,
     PhysAddr,
+    Ptr,
     VirtAddr,
     cast,
     entry,
@@ -44,7 +45,7 @@ from kernel.arch.x86_64 import cpu as instructions
 from kernel.arch.x86_64 import descriptors, features
 from kernel.arch.x86_64.regs import IA32_EFER
 from kernel.machine import upcalls
-from kernel.machine.types import MAX_CPUS, PAGE_SIZE
+from kernel.machine.types import MAX_CPUS, PAGE_SIZE, Frame
 from kernel.platform.pc64 import acpi, clock, lapic, percpu, physical, pmap, vectors
 
 UNSAFE: Final = True     # the start code is copied to, and tables are read by, address
@@ -71,6 +72,7 @@ count: u32 = 0
 uid: Array[u32, MAX_CPUS]
 state: Array[Atomic[State], MAX_CPUS]
 stop: Array[Atomic[u32], MAX_CPUS]   # 1: an NMI to stop is on its way
+stopped: Array[Atomic[u32], MAX_CPUS]    # 1: in cpu_stopped()
 ready_at: Array[u64, MAX_CPUS]       # the clock in cpu_ready()
 started_at: u64 = 0                  # the boot CPU's clock before the others' first instruction
 start_page: PhysAddr = PhysAddr(0)
@@ -168,9 +170,20 @@ def ipi_stop_others() -> None:
             lapic.send_nmi(ap_ids[cpu])
 
 
-def stop_asked() -> bool:
-    """Whether the NMI that came to this CPU is one of ipi_stop_others()."""
-    return stop[percpu.this_cpu()].swap(0) == 1
+def nmi(frame: Ptr[Frame]) -> None:
+    """A non-maskable interrupt came: from ipi_stop_others(), or from hardware."""
+    me = percpu.this_cpu()
+    if stop[me].swap(0) == 0:
+        upcalls.trap(frame)
+        return
+    stopped[me].store(1)
+    upcalls.cpu_stopped(frame)
+    stopped[me].store(0)
+
+
+def is_stopped(cpu: u32) -> bool:
+    """Whether `cpu` is in cpu_stopped(), in the middle of whatever it did."""
+    return stopped[cpu].load_acquire() == 1
 
 
 @export("ap_entered")

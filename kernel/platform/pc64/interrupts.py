@@ -17,7 +17,7 @@ from kernel.arch.x86_64 import cpu
 from kernel.arch.x86_64.regs import EXCEPTIONS, NMI
 from kernel.machine import upcalls
 from kernel.machine.types import Frame
-from kernel.platform.pc64 import clock, cpus, lapic, percpu, vectors
+from kernel.platform.pc64 import clock, cpus, devices, lapic, percpu, uart, vectors
 
 spurious: Atomic[u64]        # interrupts that nobody asked for: noise, or lost in a mask
 apic_errors: Atomic[u64]
@@ -33,8 +33,12 @@ def machine_interrupt(frame: Ptr[Frame]) -> None:
     elif vector == vectors.DOORBELL:
         lapic.eoi()
         upcalls.ipi_arrived(frame)
+    elif vector == NMI:
+        cpus.nmi(frame)
     elif vector < EXCEPTIONS:
-        _exception(frame, vector)
+        upcalls.trap(frame)
+    elif vector < vectors.DEVICE_END:
+        devices.arrived(frame, vector - vectors.DEVICE_FIRST)
     else:
         _other(vector)
 
@@ -63,16 +67,12 @@ def idle_halt() -> None:
     cpu.sti_hlt()
 
 
-def _exception(frame: Ptr[Frame], vector: u32) -> None:
-    if vector == NMI and cpus.stop_asked():
-        upcalls.cpu_stopped(frame)
-    else:
-        upcalls.trap(frame)
-
-
 @cold
 def _other(vector: u32) -> None:
     match vector:
+        case vectors.CONSOLE:
+            lapic.eoi()
+            uart.interrupt()
         case vectors.APIC_ERROR:
             apic_errors.add(1, order="relaxed")
             errors = lapic.take_errors()

@@ -11,12 +11,14 @@ from typing import Final
 from kpy import Never, asm, u16, u32
 
 from kernel.arch.x86_64 import port
+from kernel.platform.pc64 import uart
 
 DEBUG_EXIT: Final[u16] = 0xF4
 
 
 def power_off(status: u32) -> Never:
     """End the machine; `status` is what scripts/run exits with."""
+    uart.flush()
     port.outl(DEBUG_EXIT, status)
     halt()
 

@@ -489,3 +489,71 @@ class Speaker:
     """Port B of an IBM PC AT."""
     GATE2: Bit[0]
     DATA: Bit[1]
+
+# --- Messages of devices: Intel SDM vol. 3A, 11.11 "Message Signalled Interrupts" ----------
+
+MSI_ADDRESS: Final[u64] = 0xFEE0_0000
+MSI_DESTINATION_SHIFT: Final = 12
+
+# --- 16550: National Semiconductor PC16550D data sheet, 8 "Registers" ----------------------
+
+UART_DATA: Final[u16] = 0                # RBR, THR: receiver buffer, transmitter holding
+UART_IER: Final[u16] = 1
+UART_IIR: Final[u16] = 2                 # read
+UART_FCR: Final[u16] = 2                 # written
+UART_LCR: Final[u16] = 3
+UART_MCR: Final[u16] = 4
+UART_LSR: Final[u16] = 5
+UART_FIFO_BYTES: Final = 16
+COM1: Final[u16] = 0x3F8
+COM1_IRQ: Final = 4
+
+
+@bits(u8)
+class UartIer:
+    """8.7 "Interrupt Enable Register"."""
+    ERBFI: Bit[0]                        # received data
+    ETBEI: Bit[1]                        # transmitter holding register empty
+
+
+@bits(u8)
+class UartIir:
+    """8.6 "Interrupt Identification Register"."""
+    NONE: Bit[0, bool]                   # no interrupt is pending
+    ID: Bits[3, 1]
+    FIFOS: Bits[7, 6]                    # 3: FIFOs are on
+
+
+@bits(u8)
+class UartFcr:
+    """8.5 "FIFO Control Register"."""
+    ENABLE: Bit[0]
+    CLEAR_RECEIVER: Bit[1]
+    CLEAR_TRANSMITTER: Bit[2]
+    TRIGGER: Bits[7, 6]                  # 0: interrupt at one byte received
+
+
+@bits(u8)
+class UartMcr:
+    """8.8 "Modem Control Register"."""
+    DTR: Bit[0]
+    RTS: Bit[1]
+    OUT2: Bit[3]                         # on a PC: lets the interrupt line through
+
+
+@bits(u8)
+class UartLsr:
+    """8.4 "Line Status Register"."""
+    DR: Bit[0, bool]                     # data ready
+    THRE: Bit[5, bool]                   # transmitter holding register (or FIFO) empty
+    TEMT: Bit[6, bool]                   # all is sent
+
+
+@bits(u8)
+class UartLcr:
+    """8.1 "Line Control Register"."""
+    WLS: Bits[1, 0]                      # 3: 8 bits
+    DLAB: Bit[7]                         # offsets 0 and 1 are the divisor
+
+
+UART_DIVISOR_115200: Final[u8] = 1       # 8.3 "Programmable Baud Generator", 1.8432 MHz crystal

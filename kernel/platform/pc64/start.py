@@ -6,7 +6,18 @@ Tests     tests/qemu/test_machine.py
 from kpy import kprintf, panic, u32, u64
 
 from kernel.arch.x86_64 import descriptors, features
-from kernel.platform.pc64 import acpi, bootinfo, clock, cpus, lapic, percpu, physical, pmap
+from kernel.platform.pc64 import (
+    acpi,
+    bootinfo,
+    clock,
+    cpus,
+    ioapic,
+    lapic,
+    percpu,
+    physical,
+    pmap,
+    uart,
+)
 
 
 def start(magic: u32, info: u64) -> None:
@@ -15,6 +26,7 @@ def start(magic: u32, info: u64) -> None:
 
     Panics   the machine lacks something the kernel needs; says what.
     """
+    uart.init()
     descriptors.init_idt()
     descriptors.load_idt()
     features.detect()
@@ -31,6 +43,7 @@ def start(magic: u32, info: u64) -> None:
               "needs them.  Switch ACPI on in the firmware's set-up; under QEMU leave out "
               "-no-acpi")
     lapic.init()
+    ioapic.init()
     cpus.init()
     lapic.init_cpu(cpus.uid[0])
     clock.begin()
