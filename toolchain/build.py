@@ -334,7 +334,8 @@ class Builder:
                             "registers with %")
             return
         if failure.kind == "link":
-            self.sink.error("K0902", None, f"in `{name}`: {failure.message.strip()}")
+            self.sink.error("K0902", None, f"in `{name}`: {failure.message.strip()}",
+                            help="rename one of the two, or leave one of their @export out")
             return
         self.sink.error("K1002", None, f"LLVM refused what the compiler made of `{name}` "
                         f"({failure.kind})", notes=((failure.message.strip()[:2000], None),),

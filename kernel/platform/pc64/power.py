@@ -8,14 +8,12 @@ Source    QEMU hw/misc/debugexit.c (the device's description); toolchain/image/q
 """
 from typing import Final
 
-from kpy import Never, asm, implements, u16, u32
+from kpy import Never, asm, u16, u32
 
 from kernel.arch.x86_64 import port
-from kernel.lib import fmt
 from kernel.platform.pc64 import uart
 
 DEBUG_EXIT: Final[u16] = 0xF4
-STATUS_PANIC: Final[u32] = 70
 
 
 def power_off(status: u32) -> Never:
@@ -29,8 +27,3 @@ def halt() -> Never:
     """Stop this CPU for good."""
     while True:
         asm("cli; hlt")
-
-
-@implements(fmt.stop)
-def stop() -> Never:
-    power_off(STATUS_PANIC)
