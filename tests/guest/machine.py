@@ -287,7 +287,7 @@ def _cpus() -> None:
 def _tables() -> None:
     """Walk all page tables in use."""
     counts: Array[u64, 5]        # mapped pages; W+X; user; in the lower half; without NX and W
-    _walk(cpu.read_cr3(), 4, 0, True, True, counts)
+    _walk(cpu.read_cr3(), counts)
     kprintf(f"mapped {counts[0]}\nwritable_executable {counts[1]}\nuser {counts[2]}\n"
             f"low {counts[3]}\nexecutable {counts[4]}\n")
     text = bits_of(symbol_address("__text_start"))
@@ -295,9 +295,8 @@ def _tables() -> None:
     kprintf(f"text_pages {(data - text) // PAGE_SIZE}\n")
 
 
-def _walk(table: u64, level: u64, va: u64, writable: bool, executable: bool,
-          counts: Slice[u64]) -> None:
-    """Four levels as four loops would be; the recursion is as deep as the tables."""
+def _walk(table: u64, counts: Slice[u64]) -> None:
+    """Count what the tables below `table` map; `at[n]` is how far we are in that of level n."""
     at: Array[u64, 5]
     base: Array[u64, 5]
     wide: Array[bool, 5]

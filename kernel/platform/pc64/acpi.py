@@ -22,8 +22,9 @@ from kpy import (
     Slice,
     Type,
     TypeVar,
-    cast,
+    address_of,
     from_bits,
+    pointer_at,
     ref,
     sizeof,
     struct,
@@ -316,7 +317,8 @@ def view(cls: Type[T], data: Slice[u8], at: u64) -> Ptr[T] | None:
     """The struct that lies in `data` from `at` on, if all of it does."""
     if at > len(data) or sizeof(cls) > len(data) - at:
         return None
-    return cast(Ptr[T], ref(data[at]))       # safe: checked just now; packed, so any alignment
+    # safe: checked just now; packed, so any alignment will do.
+    return pointer_at(cls, address_of(ref(data[at])))
 
 
 def _add_cpu(apic_id: u32, uid: u32, flags: u32) -> None:

@@ -20,7 +20,6 @@ from kpy import (
     make_slice,
     panic,
     pointer_at,
-    struct,
     u8,
     u32,
     u64,

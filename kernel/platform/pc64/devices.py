@@ -9,7 +9,7 @@ How each kind is acknowledged:
     message    EOI, upcall.
 
 Invariants
-  D1  by_vector[v] of a CPU is 0, MESSAGE, or 1 + the index of the route of vector v there.
+  D1  by_vector.slot[v] of a CPU is 0, MESSAGE, or 1 + the index of the route of vector v there.
   D2  An edge is delivered by an upcall or kept in `kept`, never lost.
 Locking   routes [S] setup_lock, by_vector [S], blocked and kept [a]
 Tests     tests/qemu/test_interrupts.py
@@ -54,9 +54,15 @@ class Route:
     open: bool               # an edge input is unmasked for good with the first intr_unmask()
 
 
+@struct
+class Table:
+    """What each vector of a CPU is (D1)."""
+    slot: Array[u8, vectors.DEVICE_VECTORS]
+
+
 routes: Array[Route, MAX_ROUTES]
 count: u32 = 0
-by_vector: PerCpu[Array[u8, vectors.DEVICE_VECTORS]]
+by_vector: PerCpu[Table]
 setup_lock: lock.RegisterLock
 
 
@@ -80,7 +86,7 @@ def intr_setup_gsi(gsi: u32, trigger: Trigger, active_low: bool, cpu: u32, vecto
             return False
         route = ref(routes[index])
         if index < count:                # it was routed elsewhere
-            _table(route.cpu)[route.vector] = 0
+            _table(route.cpu).slot[route.vector] = 0
         else:
             _grow()
         route.gsi = gsi
@@ -92,7 +98,7 @@ def intr_setup_gsi(gsi: u32, trigger: Trigger, active_low: bool, cpu: u32, vecto
         route.open = False
         ioapic.route(gsi, route.level, active_low, cpus.ap_ids[cpu],
                      u8(vectors.DEVICE_FIRST + vector))
-        _table(cpu)[vector] = u8(index + 1)
+        _table(cpu).slot[vector] = u8(index + 1)
     return True
 
 
@@ -100,14 +106,14 @@ def intr_message(cpu: u32, vector: u32) -> tuple[u64, u32]:
     """Address and data with which a device signals `vector` on `cpu` (MSI)."""
     assert cpu < cpus.count and vector < vectors.DEVICE_VECTORS
     assert cpus.ap_ids[cpu] < ioapic.DESTINATIONS
-    _table(cpu)[vector] = MESSAGE
+    _table(cpu).slot[vector] = MESSAGE
     address = regs.MSI_ADDRESS | u64(cpus.ap_ids[cpu]) << regs.MSI_DESTINATION_SHIFT
     return address, vectors.DEVICE_FIRST + vector
 
 
 def intr_mask(cpu: u32, vector: u32) -> None:
     """Let the source of `vector` wait.  Nothing happens for message-signalled ones."""
-    slot = _table(cpu)[vector]
+    slot = _table(cpu).slot[vector]
     if slot in (0, MESSAGE):
         return
     route = ref(routes[slot - 1])
@@ -119,7 +125,7 @@ def intr_mask(cpu: u32, vector: u32) -> None:
 
 def intr_unmask(cpu: u32, vector: u32) -> None:
     """Let the source of `vector` through again; what came meanwhile arrives now."""
-    slot = _table(cpu)[vector]
+    slot = _table(cpu).slot[vector]
     if slot in (0, MESSAGE):
         return
     route = ref(routes[slot - 1])
@@ -136,7 +142,7 @@ def intr_unmask(cpu: u32, vector: u32) -> None:
 
 def arrived(frame: Ptr[Frame], vector: u32) -> None:
     """An interrupt of a device's vector came to this CPU."""
-    slot = by_vector[vector]
+    slot = by_vector.slot[vector]
     if slot == 0:
         interrupts.spurious.add(1, order="relaxed")
         lapic.eoi()
@@ -171,8 +177,7 @@ def _grow() -> None:
     count += 1
 
 
-def _table(cpu: u32) -> Ptr[Array[u8, vectors.DEVICE_VECTORS]]:
+def _table(cpu: u32) -> Ptr[Table]:
     """by_vector of any CPU."""
     # safe: the same variable in that CPU's storage.
-    return pointer_at(Array[u8, vectors.DEVICE_VECTORS],
-                      percpu.of(cpu, address_of(ref(by_vector))))
+    return pointer_at(Table, percpu.of(cpu, address_of(ref(by_vector))))

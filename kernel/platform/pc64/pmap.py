@@ -25,7 +25,6 @@ Source    Intel SDM vol. 3A, 4.5 "4-Level Paging and 5-Level Paging", 4.6 "Acces
 from typing import Final
 
 from kpy import (
-    Array,
     Atomic,
     MPtr,
     PhysAddr,

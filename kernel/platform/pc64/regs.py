@@ -5,7 +5,22 @@ Source    named at each part
 """
 from typing import Final
 
-from kpy import RO, RW, Array, Bit, Bits, bits, regs, sizeof, static_assert, struct, u8, u16, u32, u64
+from kpy import (
+    RO,
+    RW,
+    Array,
+    Bit,
+    Bits,
+    bits,
+    regs,
+    sizeof,
+    static_assert,
+    struct,
+    u8,
+    u16,
+    u32,
+    u64,
+)
 
 # --- Multiboot Specification 0.6.96, 3.3 "Boot information format" -------------------------
 

@@ -41,7 +41,7 @@ from kpy import (
 from kernel.arch.x86_64 import cpu, port
 from kernel.lib import fmt
 from kernel.machine import upcalls
-from kernel.platform.pc64 import cpus, ioapic, lapic, percpu, regs, vectors
+from kernel.platform.pc64 import cpus, ioapic, percpu, regs, vectors
 
 RING_BYTES: Final = 8192
 NOTHING: Final[u32] = 0x100

@@ -193,7 +193,8 @@ def test_an_entry_that_is_cut_short_ends_its_table(acpi, cut):
     assert okay == bool(found["cpus"])
 
 
-@given(body=st.binary(max_size=400), signature=st.sampled_from([b"APIC", b"HPET", b"FACP", b"MCFG"]))
+@given(body=st.binary(max_size=400),
+       signature=st.sampled_from([b"APIC", b"HPET", b"FACP", b"MCFG"]))
 def test_any_bytes_with_a_right_checksum_are_survived(acpi, body, signature):
     okay, found = read(acpi, system(ONE, table(signature, body)))
     assert okay

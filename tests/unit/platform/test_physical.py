@@ -110,7 +110,7 @@ def test_taken_ranges_are_aligned_and_disjoint(physical, wanted):
     ranges = sorted(taken + [(base, end) for base, end, _ in free])
     assert all(a[1] <= b[0] for a, b in pairwise(ranges))
     assert sum(end - base for base, end in ranges) == (EDGE - 1) * PAGE
-    assert all(2 * PAGE <= base and end <= 48 * PAGE for base, end in taken)
+    assert all(base >= 2 * PAGE and end <= 48 * PAGE for base, end in taken)
 
 
 def test_without_room_nothing_is_taken(physical):
