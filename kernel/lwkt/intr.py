@@ -91,11 +91,12 @@ class IntrInfo:
     fast: Ptr[FastHandler] | None                   # [o]
     running: bool                                   # [o] N3
     throttled: bool                                 # [o] livelock
-    timer_on: bool                                  # [o]
     vector: u32                                     # [I]
     count: u64                                      # [o] since boot
     recent: u64                                     # [o] in this second
     window: u64                                     # [o] when this second began
+    checked: u64                                    # [o] throttled: when last looked at
+    count_checked: u64                              # [o] throttled: `count` then
     timer: systimer.Systimer                        # [o] wakes the thread while throttled
 
 
@@ -189,6 +190,7 @@ def _serve(vector: u32) -> None:
         info.fast.func(info.fast)
         machine.intr_unmask(gd.cpuid, vector)
     else:
+        _account(info)
         info.running = True
         td = info.thread
         if td is not None and not info.throttled:
@@ -273,7 +275,6 @@ def _thread(arg: u64) -> None:
     while True:
         while info.running:
             info.running = False                    # N3
-            _account(info)
             ktr.log(ktr.Event.INTR_THREAD, info.vector, 0)
             crit.crit_exit()
             for handler in info.handlers:
@@ -284,13 +285,9 @@ def _thread(arg: u64) -> None:
 
 
 def _account(info: Ptr[IntrInfo]) -> None:
-    """Count a run; enter or leave the throttled state."""
+    """Count an arrival; enter the throttled state when there were too many this second."""
     now = machine.cputimer_count()
     if wrapping(now - info.window) > machine.cputimer_hz():
-        if info.throttled and info.recent < livelock_limit // 2:
-            info.throttled = False
-            ktr.log(ktr.Event.LIVELOCK, info.vector, 0)
-            systimer.delete(info.timer)
         info.window = now
         info.recent = 0
     info.recent += 1
@@ -299,12 +296,22 @@ def _account(info: Ptr[IntrInfo]) -> None:
         ktr.log(ktr.Event.LIVELOCK, info.vector, 1)
         rate = min(max(livelock_limit, LIVELOCK_MIN), LIVELOCK_MAX)
         systimer.add_periodic(info.timer, gd.self, _throttled, u64(address_of(info)), rate)
+        info.checked = now
+        info.count_checked = info.count
 
 
 def _throttled(timer: Ptr[systimer.Systimer]) -> None:
-    """Time for a throttled vector to be served, if something came."""
+    """Time for a throttled vector to be served, if something came; once a second see whether
+    the storm is over."""
     info = pointer_at(IntrInfo, VirtAddr(timer.data))       # safe: as in _thread()
     td = info.thread
-    if td is not None:
-        info.running = True
+    if td is not None and info.running:
         sched.schedule(td)
+    now = machine.cputimer_count()
+    if wrapping(now - info.checked) > machine.cputimer_hz():
+        if info.count - info.count_checked < livelock_limit // 2:
+            info.throttled = False
+            ktr.log(ktr.Event.LIVELOCK, info.vector, 0)
+            systimer.delete(timer)
+        info.checked = now
+        info.count_checked = info.count

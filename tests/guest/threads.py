@@ -87,8 +87,11 @@ def equals_share_a_cpu() -> None:
 
 def _wander(seed: u64) -> None:
     random = support.Random(state=seed + 1)
+    cpus = support.cpus()
     for _ in range(MIGRATIONS // CREW):
-        cpu = u32(random.next(support.cpus()))
+        cpu = gd.cpuid
+        if cpus > 1:                    # to another one, whichever
+            cpu = (cpu + 1 + u32(random.next(cpus - 1))) % cpus
         sched.setcpu_self(find(cpu))
         if gd.cpuid != cpu:
             wrong_cpu.add(1)
