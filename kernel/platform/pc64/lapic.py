@@ -53,6 +53,7 @@ def init() -> None:
         if page == 0:
             page = u64(base.BASE) * PAGE_SIZE
         window = pmap.map_device(PhysAddr(page), PAGE_SIZE)
+    _enable()
 
 
 def init_cpu(uid: u32) -> None:
@@ -61,10 +62,7 @@ def init_cpu(uid: u32) -> None:
     uid      the processor's number in the firmware's tables
     Panics   what answers at the registers' place is not a local APIC.
     """
-    if x2:
-        base = from_bits(ApicBase, cpu.rdmsr(IA32_APIC_BASE))
-        base.EXTD = 1
-        cpu.wrmsr(IA32_APIC_BASE, bits_of(base))
+    _enable()
     version = from_bits(regs.ApicVersion, _read(regs.APIC_VERSION))
     if version.VERSION < 0x10 or version.VERSION > 0x2F:
         panic(f"no local APIC answers at {bits_of(window):#x}: version {bits_of(version):#x}")
@@ -151,6 +149,14 @@ def timer_start(count: u32) -> None:
 def timer_left() -> u32:
     """What is still to be counted down."""
     return _read(regs.APIC_TIMER_CURRENT)
+
+
+def _enable() -> None:
+    """Put this CPU's APIC into x2APIC mode, if that is what we use."""
+    if x2:
+        base = from_bits(ApicBase, cpu.rdmsr(IA32_APIC_BASE))
+        base.EXTD = 1
+        cpu.wrmsr(IA32_APIC_BASE, bits_of(base))
 
 
 def _lint(uid: u32, lint: u32) -> regs.ApicLvt:
