@@ -105,7 +105,8 @@ def _learn(b: Body, var: tree.Var, made: tree.Expr) -> None:
             b.to_constant.add(var)
         else:
             b.to_constant.discard(var)
-    b.written(tree.VarPlace(var.ty, var.loc, var))
+    b.into_union.pop(var, None)
+    b.written(tree.VarPlace(var.ty, made.loc, var))
     b.know(var)
     if isinstance(var.ty, t.PtrType) and var.ty.nullable and _never_null(made):
         b.know((var,))
