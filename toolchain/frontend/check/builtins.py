@@ -86,6 +86,8 @@ def _field_name(b: Body, node: ast.expr) -> str | None:
         return node.value
     if isinstance(node, ast.Name) and isinstance(b.scope.env.get(node.id), str):
         return b.scope.env[node.id]
+    if isinstance(node, ast.Name) and b.scope.env.get(node.id) is t.POISON:
+        return None
     b.error("K0339", node, "this is a field's name: a string, or a FieldVar",
             help="for example `offsetof(Thread, \"name\")`")
     return None

@@ -149,6 +149,11 @@ def _instance(b: Body, node: ast.Call, decl: FunctionDecl, generic: dict[str, st
         return None
     ordered = {n: env[n] for n in generic}
     if t.POISON in ordered.values():
+        if (wrong := functions.miscounted(decl.node, node, skip)) is not None:
+            where, message = wrong
+            b.error("K0335", where, f"`{decl.name}` {message}",
+                    help=functions.spelled(decl.node, skip),
+                    notes=(("declared", Scope(decl.module).loc(decl.node)),))
         return None
     return functions.instance(b.cx, decl, ordered, b.scope, node, owner)
 
@@ -277,10 +282,9 @@ def _arguments(b: Body, node: ast.Call, made: Signature, first: list[tree.Expr],
 
 def _shown(made: Signature) -> str:
     """How the function is called."""
-    params = [a for a in made.node.args.args + made.node.args.kwonlyargs if a.arg in made.names]
-    if made.function.owner is not None and params and params[0].arg == "self":
-        params = params[1:]
-    return f"it is `{made.node.name}({', '.join(ast.unparse(p) for p in params)})`"
+    params = made.node.args.args
+    method = made.function.owner is not None and params and params[0].arg == "self"
+    return functions.spelled(made.node, int(bool(method)))
 
 
 def _default(b: Body, made: Signature, name: str, ty: t.Type, node: ast.AST) -> tree.Expr:

@@ -213,6 +213,8 @@ def _name(b: Body, node: ast.Name, want: t.Type | None) -> tree.Expr:
     bound = b.scope.env.get(node.id)
     if isinstance(bound, int) and not isinstance(bound, bool):
         return tree.Const(t.LITERAL, loc, bound)
+    if bound is t.POISON:
+        return b.poison(node)
     if bound is not None:
         return b.error("K0320", node, f"`{node.id}` is a type or field name, not a value",
                        help="write a value of that type, or `sizeof(...)` or `offsetof(...)` of it")
