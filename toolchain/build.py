@@ -28,7 +28,7 @@ from toolchain.backend import asm, data, llvm
 from toolchain.backend.worker import Failure, Job, Pool, Result
 from toolchain.cache import Cache, Scan
 from toolchain.diagnostics import Diagnostic, Sink
-from toolchain.frontend import effects, tree
+from toolchain.frontend import effects, keeping, tree
 from toolchain.frontend.check import Context, check_module
 from toolchain.frontend.effects import ModuleEffects
 from toolchain.frontend.modules import ModuleDecl, Program
@@ -103,6 +103,7 @@ class Builder:
         graph = effects.Program(summaries, self.sink)
         graph.check_blocking()
         graph.check_recursion()
+        keeping.check(graph)
         return graph
 
     # ---- compiling ------------------------------------------------------------------------------

@@ -63,6 +63,7 @@ class Target:
 class Effects:
     """What a body does, for the effect pass.  Each entry says where and under which lock.
 
+    keeps: (parameter, the one whose object it is stored into, or None: elsewhere).
     address_taken: (function type's name or "struct.field", symbol); the symbol "*TYPE" stands for
     every function of that type.
     """
@@ -74,6 +75,8 @@ class Effects:
     address_taken: list[tuple[str, str]] = field(default_factory=list)
     must_not_block: list[tuple[str, Loc]] = field(default_factory=list)
     tables: set[str] = field(default_factory=set)                        # entries("name")
+    keeps: list[tuple[int, int | None, Loc]] = field(default_factory=list)
+    passes: list[Any] = field(default_factory=list)                      # lifetimes.Pass
 
 
 class Body:
@@ -97,6 +100,8 @@ class Body:
         self.to_local: set[tree.Var] = set()       # pointers and slices into this frame
         self.to_constant: set[tree.Var] = set()    # pointers and slices into constants
         self.into_union: dict[tree.Var, tree.Expr] = {}   # pointers that a `case` bound; the union
+        self.origins: dict[tree.Var, Any] = {}     # of pointer variables: see lifetimes.py
+        self.leads: dict[tree.Var, Any] = {}
         self.overwritten: dict[tree.Var, tuple[str, Loc]] = {}    # those made stale: how, where
         self._temps = 0
 

@@ -16,7 +16,15 @@ from typing import Any
 
 from toolchain.frontend import tree
 from toolchain.frontend import types as t
-from toolchain.frontend.check import builtins, classes, expr, functions, typeexpr, vocabulary
+from toolchain.frontend.check import (
+    builtins,
+    classes,
+    expr,
+    functions,
+    lifetimes,
+    typeexpr,
+    vocabulary,
+)
 from toolchain.frontend.check.body import Body, require_layout
 from toolchain.frontend.check.functions import Signature
 from toolchain.frontend.check.scope import Scope, nearest
@@ -305,6 +313,7 @@ def _finish(b: Body, node: ast.Call | ast.expr, made: Signature, args: list[tree
     if function.throws:
         _check_throws(b, node, function.name)
     b.call_effect(function, loc)
+    lifetimes.passed(b, function.symbol, args, loc)
     return tree.Call(function.result, loc, function, args, function.throws)
 
 
@@ -338,6 +347,7 @@ def indirect(b: Body, node: ast.Call, callee: tree.Expr, table: tuple[str, str] 
     if ty.throws:
         _check_throws(b, node, ast.unparse(node.func))
     b.effects.indirect.append((table or ty.name, loc, b.region))
+    lifetimes.passed(b, table or ty.name, args, loc, indirect=True)
     b.forget_memory()
     return tree.CallIndirect(ty.result, loc, callee, ty, args, ty.throws, table)
 
