@@ -36,6 +36,12 @@ def show(name: Str, ticks: u64, rounds: u64) -> None:
     kprintf(f"figure {name} {ticks * 100 // rounds}\n")     # in hundredths
 
 
+def _clock_cost() -> u64:
+    """Ticks between two looks at the clock with nothing in between."""
+    before = machine.cputimer_count()
+    return machine.cputimer_count() - before
+
+
 def _pass_to(other: Ptr[Thread]) -> None:
     """Make `other` run, and wait until it does the same for us."""
     crit.crit_enter()
@@ -55,7 +61,7 @@ def _ping(unused: u64) -> None:
     began = machine.cputimer_count()
     for _ in range(ROUNDS):
         _pass_to(other)
-    show("lwkt.switch", machine.cputimer_count() - began, 2 * ROUNDS)
+    show("lwkt.wake_and_sleep", machine.cputimer_count() - began, 2 * ROUNDS)
     over.store(1)
     sched.schedule(other)
     support.done()
@@ -70,14 +76,38 @@ def _pong(unused: u64) -> None:
 
 
 @table("guest_test", 90)
-def figure_switch() -> None:
-    """A switch between two threads of a CPU: schedule the other, deschedule oneself, switch."""
+def figure_wake_and_sleep() -> None:
+    """From one thread of a CPU to another: schedule the other, deschedule oneself, switch."""
     gd.ktr.mask = 0
     second.store(None)
     over.store(0)
     first.store(support.spawn(_ping, 0, 0))
     support.spawn(_pong, 0, 0)
     support.join()
+
+
+def _rotate(rounds: u64) -> None:
+    global at, sum_
+    for _ in range(rounds):
+        crit.crit_enter()
+        sched.rotate()
+        at = machine.cputimer_count()
+        sched.switch()
+        sum_ += machine.cputimer_count() - at           # `at` is the other's: one way
+        crit.crit_exit()
+    support.done()
+
+
+@table("guest_test", 89)
+def figure_switch() -> None:
+    """switch() from one runnable thread to another, to the line behind it."""
+    global sum_
+    gd.ktr.mask = 0
+    sum_ = 0
+    support.spawn(_rotate, ROUNDS, 0)
+    support.spawn(_rotate, ROUNDS, 0)
+    support.join()
+    show("lwkt.switch", sum_ - 2 * ROUNDS * _clock_cost(), 2 * ROUNDS)
 
 
 @table("guest_test", 91)

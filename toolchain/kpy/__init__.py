@@ -38,7 +38,7 @@ __all__ = [  # noqa: RUF022 (in the order of docs/kpy.md)
     "cast", "address_of", "pointer_at", "make_slice", "container_of",
     "memcpy", "memmove", "memset", "memcmp", "bytes_of", "asm", "frame_address", "return_address",
     "symbol_address", "unreachable",
-    "kprintf", "klog", "panic", "Errno", "NotCompiledError",
+    "kprintf", "klog", "panic", "kassert", "Errno", "NotCompiledError",
 ]
 
 
@@ -160,6 +160,11 @@ def static_assert(cond: bool, why: str = "") -> None:
 
 def panic(message: str) -> Never:
     raise AssertionError(message)
+
+
+def kassert(condition: bool, message: str = "") -> None:
+    if not condition:
+        raise AssertionError(message)
 
 
 def _machine_only(name: str) -> Callable[..., Any]:

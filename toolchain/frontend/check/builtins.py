@@ -48,6 +48,8 @@ def call(b: Body, node: ast.Call, name: str, want: t.Type | None) -> tree.Expr:
 def _elsewhere(name: str) -> str:
     if name in ("range", "enumerate", "zip", "reversed"):
         return f"`{name}(...)` stands in a `for`"
+    if name == "kassert":
+        return "`kassert(cond)` is a statement of its own"
     if name in ("kprintf", "klog", "panic"):
         return f"`{name}(f\"...\")` is a statement of its own"
     return ""

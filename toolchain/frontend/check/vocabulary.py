@@ -32,7 +32,7 @@ FUNCTIONS = frozenset({
     "clz", "bswap", "mulhi", "add_carry", "sub_borrow", "mul_overflow", "field", "volatile_load",
     "volatile_store", "pause", "cast", "address_of", "pointer_at", "make_slice",
     "container_of", "memcpy", "memmove", "memset", "memcmp", "asm", "kprintf", "klog", "panic",
-    "fence", "compiler_fence", "entries", "bytes_of", "frame_address", "return_address",
+    "kassert", "fence", "compiler_fence", "entries", "bytes_of", "frame_address", "return_address",
     "symbol_address", "unreachable",
 })
 BUILTIN_FUNCTIONS = frozenset({"len", "range", "enumerate", "zip", "reversed", "min", "max", "abs",
