@@ -111,7 +111,7 @@ def console_start_interrupts() -> None:
     if not ioapic.exists(gsi):
         kprintf("note: the console's interrupt is not wired; it stays polled\n")
         return
-    ioapic.route(gsi, level, low, cpus.ap_ids[0], vectors.CONSOLE)
+    ioapic.route(gsi, level, low, cpus.apic_ids[0], vectors.CONSOLE)
     ioapic.set_mask(gsi, False)
     by_interrupts = True
     _out(regs.UART_MCR, bits_of(regs.UartMcr(DTR=1, RTS=1, OUT2=1)))
