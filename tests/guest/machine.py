@@ -66,6 +66,7 @@ go: Atomic[u32]                  # what the other CPUs do: see the JOB constants
 done: Atomic[u32]
 typed: Array[u8, 64]
 typed_count: Atomic[u32]
+held: Atomic[u32]                # 1: stopped CPUs stay so
 late: Atomic[u32]                # 1: other CPUs take longer to be ready than they are given
 expected_trap: bool = False
 seen: Frame
@@ -139,6 +140,9 @@ def kmain(magic: u32, info: u64) -> Never:
         case b"interrupted":
             _boot()
             _interrupted()
+        case b"resumed":
+            _boot()
+            _resumed()
         case b"pmap":
             _pmap()
         case _:
@@ -237,7 +241,7 @@ def timer_expired(frame: Ptr[Frame]) -> None:
 @implements(upcalls.cpu_stopped)
 def cpu_stopped(frame: Ptr[Frame]) -> None:
     stops[percpu.this_cpu()].add(1)
-    while go.load() == JOB_SPIN:
+    while go.load() == JOB_SPIN or held.load() == 1:
         pause()
 
 
@@ -650,6 +654,25 @@ def _interrupted() -> None:
     kprintf(f"\nheld_by_stopped {_stops(1)}\n")
     for i in range(20):
         kprintf(f"line {i}\n")
+
+
+def _resumed() -> None:
+    """CPUs are stopped in the middle of writes, we write, and they go on."""
+    machine.console_start_interrupts()
+    machine.intr_enable()
+    go.store(JOB_PRINT)
+    _wake()
+    rounds: u32 = 0
+    while done.load() < machine.cpu_count() - 1:
+        rounds += 1
+        held.store(1)
+        machine.ipi_stop_others()
+        _stops(rounds)
+        fmt.console_write(b"!")
+        held.store(0)
+        _pass(500)
+    go.store(JOB_IDLE)
+    kprintf(f"\nrounds {rounds}\n")
 
 
 def _stops(wanted: u32) -> u32:

@@ -27,6 +27,7 @@ from kpy import (
     Ptr,
     VirtAddr,
     address_of,
+    bits_of,
     cast,
     entry,
     enum,
@@ -39,6 +40,7 @@ from kpy import (
     ref,
     struct,
     symbol_address,
+    trunc,
     u8,
     u32,
     u64,
@@ -46,7 +48,7 @@ from kpy import (
 
 from kernel.arch.x86_64 import cpu as instructions
 from kernel.arch.x86_64 import descriptors, features
-from kernel.arch.x86_64.regs import IA32_EFER
+from kernel.arch.x86_64.regs import Efer
 from kernel.machine import upcalls
 from kernel.machine.types import MAX_CPUS, PAGE_SIZE, Frame
 from kernel.platform.pc64 import acpi, clock, lapic, percpu, physical, pmap, vectors
@@ -149,6 +151,7 @@ def start_cpus() -> u32:
         stacks[cpu] = u64(upcalls.idle_stack(cpu))
     clock.wait_until(wait)
     started_at = clock.cputimer_count()
+    # safe: boot/ap.py has it there, of this shape.
     arguments = pointer_at(ApArguments, symbol_address("ap_arguments"))
     arguments.tables = pmap.root
     arguments.ids = address_of(ref(apic_ids))
@@ -227,17 +230,21 @@ def _copy_start_code() -> u32:
     memcpy(cast(MPtr[u8], pointer_at(u8, VirtAddr(to))),
            cast(MPtr[u8], pointer_at(u8, physical.phys_to_virt(PhysAddr(start)))), end - start)
     efer = u64(symbol_address("ap_start_efer")) - start
-    pointer_at(u32, VirtAddr(to + efer)).value = u32(instructions.rdmsr(IA32_EFER) & 0x900)
+    pointer_at(u32, VirtAddr(to + efer)).value = trunc(
+        u32, bits_of(Efer(LME=1, NXE=1 if features.nx else 0)))
     return u32(u64(start_page) // PAGE_SIZE)
 
 
 def _wait(before: State, time_us: u64) -> bool:
-    """Wait until no CPU is in state `before` or an earlier one; False if the time is over."""
-    deadline = clock.cputimer_count() + clock.microseconds(time_us)
+    """Wait until no CPU is in state `before` or an earlier one; False if `time_us` pass in which
+    none gets on.  So many CPUs, which a virtual machine has take turns, get time for each."""
+    time = clock.microseconds(time_us)
+    deadline = clock.cputimer_count() + time
     cpu: u32 = 1
     while cpu < count:
         if u32(state[cpu].load_acquire()) > u32(before):
             cpu += 1
+            deadline = clock.cputimer_count() + time
         elif clock.cputimer_count() >= deadline:
             return False
         else:
