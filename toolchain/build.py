@@ -15,6 +15,7 @@ Tests     tests/toolchain/test_build.py
 from __future__ import annotations
 
 import hashlib
+import re
 import sys
 import threading
 import time
@@ -28,7 +29,7 @@ from toolchain.backend import asm, data, llvm
 from toolchain.backend.worker import Failure, Job, Pool, Result
 from toolchain.cache import Cache, Scan
 from toolchain.diagnostics import Diagnostic, Sink
-from toolchain.frontend import effects, tree
+from toolchain.frontend import effects, keeping, tree
 from toolchain.frontend.check import Context, check_module
 from toolchain.frontend.effects import ModuleEffects
 from toolchain.frontend.modules import ModuleDecl, Program
@@ -54,6 +55,10 @@ class Compiled:
     probes: list[asm.Probe] = field(default_factory=list)
     functions: frozenset[str] = frozenset()      # the linker's names of all its functions
     exported: frozenset[str] = frozenset()       # those that something outside may call
+    assembly: bool = False                       # nothing but assembly: an object of its own
+
+
+_NAMES = re.compile(r"[A-Za-z_][\w.]*")      # what file-level assembly may mention
 
 
 @dataclass(slots=True)
@@ -85,6 +90,7 @@ class Builder:
         self.context = Context(self.program)
         self.stats = Stats()
         self.single = options.mode == RELEASE or options.target == "host"
+        self._reached: dict[str, str] = {}          # module -> digest of all that it imports
         self._scans: dict[str, tuple[Scan, Path, str] | None] = {}   # with the contents' hash
 
     # ---- checking only --------------------------------------------------------------------------
@@ -103,6 +109,7 @@ class Builder:
         graph = effects.Program(summaries, self.sink)
         graph.check_blocking()
         graph.check_recursion()
+        keeping.check(graph)
         return graph
 
     # ---- compiling ------------------------------------------------------------------------------
@@ -154,12 +161,16 @@ class Builder:
         tables = data.tables_ir(entries, self.options.target, sorted(names)) if (
             names or entries) else ""
         if self.single:
-            texts = [c.ir for c in done] + ([tables] if tables else [])
-            probes = [p for c in done for p in c.probes]
+            alone = [c for c in done if c.assembly]
+            together = [c for c in done if not c.assembly]
+            texts = [c.ir for c in together] + ([tables] if tables else [])
+            probes = [p for c in together for p in c.probes]
             made, frames = self._emit(Job("program", texts, self.options.target,
                                           self.options.opt_level, keep=keep, probes=probes))
             self._check_stack(done, frames)
             out.append(("program", made))
+            out += [(c.name, self._emit(Job(c.name, [c.ir], self.options.target, 1,
+                                            probes=c.probes))[0]) for c in alone]
         else:
             out = [(c.name, c.object) for c in done]
             if tables:
@@ -213,6 +224,7 @@ class Builder:
                 continue
             stack.append((name, True))
             stack.extend((n, False) for n in reversed(scan.imports) if n not in seen)
+        self._reached = self._digests(order)
         return order
 
     def _scan(self, name: str) -> Scan | None:
@@ -244,24 +256,27 @@ class Builder:
 
     def _object_key(self, name: str) -> str:
         """The key of a module's object (C2)."""
-        reached: set[str] = set()
-        todo = [name]
-        while todo:
-            scan = self._scan(todo.pop())
-            for other in scan.imports if scan else ():
-                if other not in reached:
-                    reached.add(other)
-                    todo.append(other)
-        reached.discard(name)
-        interfaces = []
-        for other in sorted(reached):
-            scan = self._scan(other)
-            interfaces.append(f"{other}={scan.interface if scan else ''}")
         found = self._scans[name]
         assert found is not None
         _, path, source = found
         return cache.digest("object", cache.compiler_digest(), self.options.key(), name,
-                            str(path), source, *interfaces)
+                            str(path), source, self._reached[name])
+
+    def _digests(self, order: list[str]) -> dict[str, str]:
+        """For each module a digest of its own interface and of all that its imports reach.
+
+        Modules that import each other have one.  One pass: of what is imported, the digest is
+        known already.
+        """
+        scans = {name: scan for name in order if (scan := self._scan(name)) is not None}
+        digests: dict[str, str] = {}
+        for group in effects.strongly_connected({n: s.imports for n, s in scans.items()}):
+            own = [f"{name}={scans[name].interface}" for name in sorted(group)]
+            below = {digests.get(other, f"{other}=") for name in group
+                     for other in scans[name].imports if other not in group}
+            digest = cache.digest("reached", *own, *sorted(below))
+            digests.update(dict.fromkeys(group, digest))
+        return digests
 
     # ---- one module after the other -------------------------------------------------------------
 
@@ -312,6 +327,8 @@ class Builder:
         compiled.exported = frozenset(
             f.attrs.export or f.symbol for f in typed.functions
             if f.attrs.entry_stack or (f.attrs.export and f.attrs.export not in typed.implements))
+        compiled.exported |= {name for block in typed.asm for name in _NAMES.findall(block.text)}
+        compiled.assembly = typed.assembly_alone and self.options.target != "host"
         compiled.probes = asm.probes(graph, self.options.target)
         if self.single:
             compiled.ir = text

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The three periodic clocks of each CPU.
 
-hardclock    HZ times a second: callouts
+hardclock    HZ times a second: callouts, messages without a doorbell
 statclock    STAT_HZ times: what the CPU was doing
 schedclock   SCHED_HZ times: round robin among threads of one priority
 
@@ -15,7 +15,7 @@ from typing import Final
 from kpy import Ptr, ref, struct, u64
 
 from kernel.lwkt import callout, sched, systimer
-from kernel.lwkt.globaldata import Globaldata, curthread, gd
+from kernel.lwkt.globaldata import RQF_IPIQ, Globaldata, curthread, gd
 
 HZ: Final = 100
 STAT_HZ: Final = 50
@@ -39,6 +39,8 @@ def start(cpu: Ptr[Globaldata]) -> None:
 
 def _hardclock(timer: Ptr[systimer.Systimer]) -> None:
     callout.hardclock()
+    if not gd.ipimask.empty():
+        gd.reqflags.or_(RQF_IPIQ)       # passive messages: nobody rang for them
 
 
 def _statclock(timer: Ptr[systimer.Systimer]) -> None:

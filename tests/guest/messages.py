@@ -187,8 +187,8 @@ def aborted_messages_are_answered_early() -> None:
     before = port.queued
     for i in range(ROUNDS):
         msgport.sendmsg(port, msg)
-        while MsgFlag.QUEUED in msg.flags or port.queued - before <= i:
-            sched.yield_()                              # the server is to have it
+        while port.queued - before <= i or MsgFlag.QUEUED in msg.flags:
+            sched.yield_()                              # queued, and taken by the server
         msgport.abortmsg(msg)
         msgport.abortmsg(msg)                           # the second does nothing
         assert msgport.waitmsg(msg) == EINTR

@@ -157,7 +157,7 @@ def _return(b: Body, node: ast.Return) -> None:
                 help="end it with a call of another `-> Never`, or `while True: pass`; or change "
                 "its result")
     elif node.value is None:
-        if result is not t.VOID:
+        if result not in (t.VOID, t.POISON):
             b.error("K0308", node, f"`{b.function.name}` returns `{result.name}`",
                     "no value here", notes=(("declared", b.function.loc),),
                     help=f"return a `{result.name}`, or say `-> None`")
