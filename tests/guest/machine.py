@@ -79,6 +79,7 @@ JOB_FLOOD: Final[u32] = 3        # write until stopped, with interrupts off
 NO_SUCH_ID: Final[u32] = 200
 PIT: Final[u32] = 1
 LINES: Final = 200
+STOP_ROUNDS: Final[u32] = 20
 STATUS_PANIC: Final[u32] = 70
 TIMES_US: Final[Array[u64, 4]] = [100, 1000, 10000, 100000]
 
@@ -663,14 +664,16 @@ def _resumed() -> None:
     go.store(JOB_PRINT)
     _wake()
     rounds: u32 = 0
-    while done.load() < machine.cpu_count() - 1:
+    while rounds < STOP_ROUNDS and done.load() < machine.cpu_count() - 1:
         rounds += 1
         held.store(1)
         machine.ipi_stop_others()
         _stops(rounds)
         fmt.console_write(b"!")
         held.store(0)
-        _pass(500)
+        _pass(2_000)
+    while done.load() < machine.cpu_count() - 1:
+        pause()
     go.store(JOB_IDLE)
     kprintf(f"\nrounds {rounds}\n")
 
