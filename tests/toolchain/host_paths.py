@@ -3,4 +3,5 @@
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent / "host_programs"
-EVERYTHING, MACHINE, UART = (HERE / f"{n}.py" for n in ("everything", "machine", "uart"))
+COUNTERS, EVERYTHING, MACHINE, UART = (
+    HERE / f"{n}.py" for n in ("counters", "everything", "machine", "uart"))

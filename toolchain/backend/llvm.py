@@ -84,6 +84,7 @@ class ModuleEmitter:
         for g in module.source.external_globals.values():
             if (g.export or g.symbol) not in self.declarations:
                 self._global(g, here=False)
+        body += self._percpu_offset()
         if module.edges:
             body += self._edges()
         if module.sites:
@@ -122,8 +123,9 @@ class ModuleEmitter:
 
     def _global(self, g: tree.Global, here: bool = True) -> str:
         symbol = g.export or g.symbol
-        space = " addrspace(256)" if g.percpu and self.target.percpu_segment else ""
-        section = g.section or (".percpu" if space else "")
+        space = " addrspace(256)" if g.percpu and self.target.percpu == "segment" else ""
+        own = g.percpu and self.target.percpu != "plain"
+        section = g.section or (".percpu" if own else "")
         tail = f', section "{section}"' if section else ""
         align = max(g.align, g.ty.align)
         word = "constant" if g.constant else "global"
@@ -136,8 +138,20 @@ class ModuleEmitter:
         dbg = self.debug.global_variable(g)
         return (f"{at(symbol)} = dso_local{space} {word} {value}{tail}, align {align}{dbg}")
 
-    def percpu(self, symbol: str) -> None:
+    def percpu_base(self) -> str:
+        """The variable that holds the address of this CPU's copy of what %gs reaches."""
+        symbol = "kpy.percpu.base"
         self.declare(symbol, f"{at(symbol)} = external {self.local}addrspace(256) global ptr")
+        return at(symbol)
+
+    def _percpu_offset(self) -> list[str]:
+        """How far the current CPU's copies are from the variables; one for all modules.  Weak, so
+        that it is not taken for the 0 that nothing here changes."""
+        known = (*self.module.source.globals, *self.module.source.external_globals.values())
+        if self.target.percpu != "offset" or not any(g.percpu for g in known):
+            return []
+        self.defined.add("kpy.percpu.offset")
+        return ["@kpy.percpu.offset = weak dso_local global i64 0, align 8"]
 
     def _edges(self) -> list[str]:
         """Edge counters and, in the same order, the records of their places."""
@@ -208,7 +222,7 @@ class FunctionEmitter:
         self.slots: dict[int, str] = {}
         self.counter = 0
         self.location = ""
-        self.gs = module.target.percpu_segment
+        self.percpu = module.target.percpu
 
     # ---- what the emitters of instructions use
 
@@ -268,8 +282,10 @@ class FunctionEmitter:
 
     def address(self, mem: cfg.Mem) -> str:
         """The address of `mem` as `ptr X`, in its address space."""
-        space = "ptr addrspace(256)" if mem.percpu and self.gs else "ptr"
+        space = "ptr addrspace(256)" if mem.percpu and self.percpu == "segment" else "ptr"
         base = self.op(mem.base)
+        if mem.percpu and self.percpu == "offset" and isinstance(mem.base, cfg.Sym):
+            base = self._own_copy(base)
         if mem.offset == 0:
             return f"{space} {base}"
         if base[0] == "@":
@@ -278,14 +294,22 @@ class FunctionEmitter:
         self.put(f"{dest} = getelementptr i8, {space} {base}, i64 {mem.offset}")
         return f"{space} {dest}"
 
+    def _own_copy(self, variable: str) -> str:
+        """The current CPU's copy of a per-CPU variable.  Computed with integers: it lies in
+        another object than the variable, which LLVM must not believe it to be in."""
+        offset, number, dest = self.temp(), self.temp(), self.temp()
+        self.put(f"{offset} = load i64, ptr @kpy.percpu.offset, align 8")
+        self.put(f"{number} = add i64 {offset}, ptrtoint (ptr {variable} to i64)")
+        self.put(f"{dest} = inttoptr i64 {number} to ptr")
+        return dest
+
     def flat(self, mem: cfg.Mem) -> str:
         """The address of `mem` as an ordinary pointer."""
-        if not (mem.percpu and self.gs):
+        if not (mem.percpu and self.percpu == "segment"):
             return self.address(mem)
         typed = self.address(mem)
-        self.module.percpu("kpy.percpu.base")
         base, offset, dest = self.temp(), self.temp(), self.temp()
-        self.put(f"{base} = load ptr, ptr addrspace(256) @kpy.percpu.base, align 8")
+        self.put(f"{base} = load ptr, ptr addrspace(256) {self.module.percpu_base()}, align 8")
         self.put(f"{offset} = ptrtoint {typed} to i64")
         self.put(f"{dest} = getelementptr i8, ptr {base}, i64 {offset}")
         return f"ptr {dest}"

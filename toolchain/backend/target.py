@@ -15,7 +15,8 @@ _NO_SSE = "-mmx,-sse,-sse2,-avx,+soft-float"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`percpu_segment`: per-CPU storage is addressed through %gs; else it is plain storage.
+    """`percpu`: a per-CPU variable is found by segment, in %gs; by offset, in the variable
+    kpy.percpu.offset, so that a process can hold several CPUs; or it is plain storage.
     `closed`: every symbol is resolved in the same static image (dso_local everywhere)."""
 
     name: str
@@ -23,7 +24,7 @@ class Target:
     features: str
     reloc: str
     code_model: str
-    percpu_segment: bool
+    percpu: str
     closed: bool
     layout: str = _LAYOUT
     cpu: str = "x86-64"
@@ -31,9 +32,9 @@ class Target:
 
 TARGETS = {target.name: target for target in (
     Target("pc64", "x86_64-unknown-none-elf", _NO_SSE, "static", "kernel",
-           percpu_segment=True, closed=True),
+           percpu="segment", closed=True),
     Target("user", "x86_64-unknown-none-elf", _NO_SSE, "static", "small",
-           percpu_segment=False, closed=True),
+           percpu="plain", closed=True),
     Target("host", "x86_64-unknown-linux-gnu", "", "pic", "small",
-           percpu_segment=False, closed=False),
+           percpu="offset", closed=False),
 )}

@@ -150,7 +150,7 @@ def describe(modules: list[tree.Module], names: list[str], describer: Describer)
                 variables.append({
                     "symbol": symbol_of(variable), "name": variable.name,
                     "module": module.name, "type": describer.number(variable.ty),
-                    "constant": variable.constant})
+                    "constant": variable.constant, "percpu": variable.percpu})
         if own:
             for ty in module.types:
                 if not isinstance(ty, types.RegsType):

@@ -57,6 +57,7 @@ class HostModule(ModuleType):
         native = tools.load_native(tools.native_folder(folder, built), built)
         self.__file__ = str(folder / "code.so")
         self._core = core = native.Module(name, folder / "code.so", described)
+        self._percpu = _PerCpu(core, described["percpu"])
         self.types: dict[str, Any] = {}
         self.modules = {n: SimpleNamespace() for n in described["modules"]}
         self.output: list[str] = core.output
@@ -172,6 +173,33 @@ class HostModule(ModuleType):
         """Forget what memory and callables compiled code was given: it uses none of it again."""
         self._core.release()
 
+    # ---- several CPUs
+
+    @property
+    def percpu_start(self) -> int:
+        """The address of the section with all PerCpu variables: the copy of the first CPU."""
+        return self._percpu.start
+
+    @property
+    def percpu_size(self) -> int:
+        """The size of that section in bytes; 0 where there is no such variable."""
+        return len(self._percpu.image)
+
+    @property
+    def percpu_offset(self) -> int:
+        """What compiled code adds to the address of a PerCpu variable.  Assigned, it is the switch
+        to another CPU."""
+        return self._percpu.offset
+
+    @percpu_offset.setter
+    def percpu_offset(self, offset: int) -> None:
+        self._percpu.offset = offset
+
+    def percpu_copy(self) -> int:
+        """The offset of a new copy of all PerCpu variables, as they were when loaded: one more
+        CPU.  It is memory lent to compiled code."""
+        return self._percpu.copy()
+
     # ---- instrumentation
 
     def edges(self) -> list[tuple[str, int, str, int]]:
@@ -240,6 +268,34 @@ class HostModule(ModuleType):
 
     def __repr__(self) -> str:
         return f"<host module {self.__name__!r}: {', '.join(self.modules)}>"
+
+
+class _PerCpu:
+    """The section of the PerCpu variables, and kpy.percpu.offset."""
+
+    def __init__(self, core: Any, section: list[int] | None) -> None:
+        self.core = core
+        self.number = next(t for t in core.types if t.name == "i64")
+        self.start, size, self.align = section or (0, 0, 1)
+        if section:
+            self.start += core.symbol("kpy.host.context") - core.description["anchor"]
+            self.where = core.symbol("kpy.percpu.offset")
+        self.image = core.bytes(self.start, size) if section else b""
+
+    @property
+    def offset(self) -> int:
+        """The current CPU's."""
+        return self.core.load(self.number, self.where) if self.image else 0
+
+    @offset.setter
+    def offset(self, value: int) -> None:
+        if not self.image:
+            raise LookupError(f"{self.core.name} has no PerCpu variable")
+        self.core.store(self.number, self.where, value, "percpu_offset")
+
+    def copy(self) -> int:
+        """The offset of new copies."""
+        return self.core.block(self.image, self.align) - self.start if self.image else 0
 
 
 _HOOK_NAMES = frozenset(["atomic", "mmio_read", "mmio_write", "volatile_load", "volatile_store",
@@ -319,19 +375,23 @@ def _globals(module: HostModule, native: ModuleType, described: dict[str, Any]) 
     core, places = module._core, {}
     for entry in described["globals"]:
         if core.has(entry["symbol"]):
-            place = (core.types[entry["type"]], core.symbol(entry["symbol"]), entry["constant"])
+            place = (core.types[entry["type"]], core.symbol(entry["symbol"]), entry["constant"],
+                     entry["percpu"])
             places[f"{entry['module']}.{entry['name']}"] = place
             places.setdefault(entry["name"], place)
-    return _Globals(core, places)
+    return _Globals(core, module._percpu, places)
 
 
 class _Globals:
-    """`mod.globals.count` reads and writes a variable; aggregates are views."""
+    """`mod.globals.count` reads and writes a variable, of a PerCpu one the current CPU's copy;
+    aggregates are views."""
 
-    __slots__ = ("_core", "_places")
+    __slots__ = ("_core", "_percpu", "_places")
 
-    def __init__(self, core: Any, places: dict[str, tuple[Any, int, bool]]) -> None:
+    def __init__(self, core: Any, percpu: _PerCpu,
+                 places: dict[str, tuple[Any, int, bool, bool]]) -> None:
         object.__setattr__(self, "_core", core)
+        object.__setattr__(self, "_percpu", percpu)
         object.__setattr__(self, "_places", places)
 
     def __getattr__(self, name: str) -> Any:
@@ -355,7 +415,8 @@ class _Globals:
 
     def _place(self, name: str) -> tuple[Any, int, bool]:
         try:
-            return self._places[name]
+            ty, address, constant, percpu = self._places[name]
         except KeyError:
             raise AttributeError(f"there is no global {name!r}; there are: "
                                  f"{', '.join(dir(self))}") from None
+        return ty, address + (self._percpu.offset if percpu else 0), constant

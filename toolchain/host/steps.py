@@ -210,17 +210,20 @@ def _layout(path: Path) -> Json:
     from elftools.elf.elffile import ELFFile  # noqa: PLC0415
     sections: list[tuple[int, int]] = []
     named: dict[str, tuple[int, int]] = {}
+    percpu = None
     with path.open("rb") as file:
         elf = ELFFile(file)
         for section in elf.iter_sections():
             start, size = section["sh_addr"], section["sh_size"]
             named[section.name] = (start, size)
+            if section.name == ".percpu":
+                percpu = [start, size, section["sh_addralign"]]
             if section["sh_flags"] & 3 == 3 and size and not section.name.startswith(_NO_DATA):
                 sections.append((start, size))
         anchor = elf.get_section_by_name(".dynsym").get_symbol_by_name("kpy.host.context")[0]
     edges = [named["kpy_edges"], named["kpy_edge_sites"]] if "kpy_edges" in named else []
     return {"sections": sections, "anchor": anchor["st_value"], "edges": edges,
-            "sites": named.get("kpy_sites")}
+            "sites": named.get("kpy_sites"), "percpu": percpu}
 
 
 def _trim(folder: Path) -> None:

@@ -358,6 +358,13 @@ cdef class Module:
         memory = new_memory(count * elem.size, elem.align)
         return sequence(elem, memory.pointer, count, memory)
 
+    def block(self, bytes data, Py_ssize_t align):
+        """The address of new memory that holds `data` and that compiled code may know."""
+        cdef Memory memory = new_memory(len(data), align)
+        memcpy(memory.pointer, PyBytes_AS_STRING(data), len(data))
+        lend(memory, self)
+        return <uintptr_t>memory.pointer
+
     def view(self, Type t, uintptr_t address):
         """What lies at an address, which the caller vouches for."""
         if address == 0:
@@ -440,6 +447,10 @@ cdef class Module:
     def words(self, uintptr_t address, Py_ssize_t count):
         """`count` u64s from an address."""
         return [(<uint64_t*>address)[i] for i in range(count)]
+
+    def bytes(self, uintptr_t address, Py_ssize_t size):
+        """What lies there now."""
+        return PyBytes_FromStringAndSize(<char*>address, size)
 
     def clear(self, uintptr_t address, Py_ssize_t size):
         memset(<void*>address, 0, size)
