@@ -44,6 +44,7 @@ from kpy import (
     cast,
     enum,
     fault_site,
+    hook,
     i32,
     i64,
     inline,
@@ -272,6 +273,7 @@ def unwire(page: Ptr[Page]) -> None:
     page.wire_count -= 1
 
 
+@hook("page_wait")
 def wait(wmesg: Str) -> None:
     """Sleep until pages have been freed, or for a second.  The one place where allocators sleep.
 

@@ -34,9 +34,7 @@ class Cpu:
 
     def __init__(self, number: int, offset: int) -> None:
         self.number, self.offset = number, offset
-        self.inbox: list[tuple[int, int, int]] = []     # IPI messages not yet executed
-        self.rung = 0                                   # doorbells
-        self.tlb: dict[int, int] = {}
+        self.rung = 0                   # doorbells
 
 
 class Machine:
@@ -111,24 +109,39 @@ class Machine:
     def attach(self, module, cpus: int = 1) -> None:
         """Give `module` its CPUs, each with a thread that runs."""
         self.module = module
+        self.core = module.modules["kernel.lwkt.globaldata"]
+        self.ipiq = module.modules["kernel.lwkt.ipiq"]
         offsets = [0] + [module.percpu_copy() for _ in range(cpus - 1)]
         self.cpus = [Cpu(n, offset) for n, offset in enumerate(offsets)]
         self.threads = []
-        module.provide({up: getattr(self, handler.name) for up, handler in module.needed.items()
-                        if callable(getattr(self, handler.name, None))})
+        module.provide({symbol: getattr(self, up.name) for symbol, up in module.needed.items()
+                        if callable(getattr(self, up.name, None))})
         module.globals.ncpus = cpus
         for cpu in self.cpus:
             self.on(cpu.number)
-            module.modules["kernel.lwkt.globaldata"].init(cpu.number)
+            self.core.init(cpu.number)
             td = module.Thread()
             self.threads.append(td)
-            module.globals.gd.curthread = td
+            gd = module.globals.gd
+            gd.curthread = td
+            td.gd = gd.self
+            queues, slots = module.array(module.Ipiq, cpus), module.array(module.IpiMessage,
+                                                                          cpus * 256)
+            self.ipiq.init(queues, slots, 256)
+            gd.ipiq = queues
         self.on(0)
 
     def on(self, number: int) -> None:
         """Run as CPU `number` from here on."""
         self.current = self.cpus[number]
         self.module.percpu_offset = self.current.offset
+
+    def each(self, function, *arguments):
+        """Call function(cpu, ...) on every CPU."""
+        for cpu in self.cpus:
+            self.on(cpu.number)
+            function(cpu.number, *arguments)
+        self.on(0)
 
     def region_list(self):
         """memory_regions(), as the module's structs."""
@@ -137,61 +150,46 @@ class Machine:
             region.base, region.size, region.kind = base, size, 1
         return made
 
-    def send_passive(self, target, func, arg1: int, arg2: int) -> int:
-        if target.cpuid == self.current.number:
-            func(arg1, arg2)
-        else:
-            self.cpus[target.cpuid].inbox.append((func, arg1, arg2))
-        return 0
+    def ipi_send(self, cpu: int) -> None:
+        """The doorbell of a CPU: it looks at once, as a real one would between two instructions."""
+        self.cpus[cpu].rung += 1
+        self.poll(cpu)
 
-    def send(self, target, func, arg1: int, arg2: int) -> int:
-        self.cpus[target.cpuid].rung += 1
-        return self.send_passive(target, func, arg1, arg2)
-
-    def process(self, owned: int) -> None:
-        """Other CPUs look for their messages whenever one waits."""
-        self.poll_all()
-
-    def poll(self, number: int) -> int:
-        """Let CPU `number` execute its messages; how many there were."""
+    def poll(self, number: int) -> None:
+        """Let CPU `number` execute its messages."""
         before = self.current.number
         self.on(number)
-        done = 0
-        while self.current.inbox:
-            func, arg1, arg2 = self.current.inbox.pop(0)
-            func(arg1, arg2)
-            done += 1
+        td = self.module.globals.gd.curthread
+        td.critcount += 1
+        self.ipiq.process(0)
+        td.critcount -= 1
         self.on(before)
-        return done
 
-    def poll_all(self) -> int:
-        return sum(self.poll(cpu.number) for cpu in self.cpus)
+    def poll_all(self) -> None:
+        for cpu in self.cpus:
+            self.poll(cpu.number)
 
-    # ---- sleeping
+    def waiting(self, number: int) -> bool:
+        """Whether messages wait for CPU `number`."""
+        self.on(number)
+        found = any(self.module.globals.gd.ipimask.words)
+        self.on(0)
+        return found
 
-    def tsleep_interlock(self, ident: int, how: int) -> None:
+    def intr_enabled(self) -> bool:
+        return True
+
+    def intr_enable(self) -> None:
         pass
 
-    def tsleep_remove(self) -> None:
+    def intr_disable(self) -> None:
         pass
 
-    def tsleep(self, ident: int, how: int, wmesg: str, timo: int) -> int:
-        """A sleeping test would sleep for ever: the test says what happens meanwhile."""
+    # ---- sleeping: the test says what happens meanwhile (builds with hooks)
+
+    def page_wait(self, wmesg) -> None:
         self.sleeps += 1
-        self.while_asleep(self.sleeps)
-        return 0
+        self.while_asleep()
 
-    def while_asleep(self, count: int) -> None:
+    def while_asleep(self) -> None:
         raise AssertionError("nobody will wake us")
-
-    def wakeup(self, ident: int) -> None:
-        pass
-
-    def log(self, event, a: int, b: int) -> None:
-        pass
-
-    def _write(self, event, a: int, b: int) -> None:
-        pass
-
-    def crit_exit_pending(self) -> None:
-        pass
