@@ -2,16 +2,19 @@
 """Kernel memory on the host: one build for all tests of the folder, with CPUs by turns."""
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
 
 from tests.unit.mem.fake import Machine
 from toolchain import host
 
-MEM = [f"kernel/mem/{name}.py" for name in (
-    "page", "kva", "malloc_type", "kmalloc", "kmalloc_obj", "objcache", "threads")]
+MEM = [str(path) for path in sorted(Path("kernel/mem").glob("[a-z]*.py"))]
 LWKT = [f"kernel/lwkt/{name}.py" for name in (
     "globaldata", "crit", "spin", "ipiq", "thread", "cpumask")]
-EXTRA = ["kernel/machine/types.py", "kernel/mem/flags.py"]
+EXTRA = ["kernel/machine/types.py", "kernel/lib/queue.py"]
 MIB = 1 << 20
 
 
@@ -45,6 +48,12 @@ class System:
         machine.each(self.kmalloc.init_cpu)
         self.globals.__setattr__("kernel.mem.kmalloc.debug", debug)
 
+    def stop(self) -> None:
+        """Take the machine away."""
+        if self.machine is not None:
+            self.machine.close()
+            self.machine = None         # type: ignore[assignment]
+
     def type(self, name: str = "test", limit: int = 0):
         """A malloc type."""
         return self.module.MallocType(name=name, limit=limit)
@@ -52,6 +61,24 @@ class System:
     def var(self, name: str):
         """A variable by its module and name: mem.var("kva.arena")."""
         return getattr(self.globals, f"kernel.mem.{name}")
+
+
+def run_machine(mem: System, machine: type, examples: int, steps: int) -> None:
+    """Run a hypothesis state machine with `mem` as its attribute, a fresh one for each example."""
+    taken = mem.module.snapshot()
+
+    class Bound(machine):               # type: ignore[misc, valid-type]
+        def teardown(self) -> None:
+            try:
+                super().teardown()
+            finally:
+                mem.stop()
+                mem.module.restore(taken)
+
+    Bound.mem = mem                     # type: ignore[attr-defined]
+    run_state_machine_as_test(Bound, settings=settings(
+        max_examples=examples, stateful_step_count=steps, deadline=None,
+        suppress_health_check=list(HealthCheck)))
 
 
 def system(**options):
@@ -62,8 +89,7 @@ def system(**options):
     def made(built):
         found = System(built)
         yield found
-        if found.machine is not None:
-            found.machine.close()
+        found.stop()
     return bound, made
 
 

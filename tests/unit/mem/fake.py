@@ -127,7 +127,7 @@ class Machine:
             td.gd = gd.self
             queues, slots = module.array(module.Ipiq, cpus), module.array(module.IpiMessage,
                                                                           cpus * 256)
-            self.ipiq.init(queues, slots, 256)
+            self.ipiq.init(queues, slots[0], 256)
             gd.ipiq = queues
         self.on(0)
 
@@ -187,7 +187,8 @@ class Machine:
 
     # ---- sleeping: the test says what happens meanwhile (builds with hooks)
 
-    def page_wait(self, wmesg) -> None:
+    def wait(self, wmesg) -> None:
+        """page.wait()."""
         self.sleeps += 1
         self.while_asleep()
 
