@@ -8,6 +8,7 @@ higher-half alias of the code, and call kernel.main.kmain(magic, info) on the bo
 The map, of 2 MiB pages, that kmain finds and replaces by its own:
 
     0                  -> 0     4 GiB, as physical
+    0xffff800000000000 -> 0     4 GiB, where the kernel looks for physical memory
     KERNEL_BASE        -> 0     2 GiB, where the kernel is linked
 
 All of it is writable.  What lies above the kernel image is not executable where the CPU has NX.
@@ -46,6 +47,7 @@ asm(r"""
 .set PTE_TABLE, 3                       # present, writable
 .set PTE_2MB, 0x83                      # present, writable, page size
 .set PTE_NX_HIGH, 0x80000000            # bit 63, in the upper word
+.set PHYS_ENTRY, 256                    # of the top table: 0xffff800000000000
 .set BOOT_STACK_BYTES, 65536
 
 .section .boot.header, "a", @progbits
@@ -138,6 +140,7 @@ boot_entry:                             # eax: magic, ebx: information block
     movl $(boot_pml4 - KERNEL_BASE), %edx
     addl $PTE_TABLE, %ebx
     movl %ebx, (%edx)
+    movl %ebx, PHYS_ENTRY*8(%edx)
     addl $PTE_TABLE, %ecx
     movl %ecx, 511*8(%edx)
 
@@ -191,6 +194,7 @@ boot_message:
     .asciz "Damselfly needs a 64-bit CPU (long mode); this one has none.  Halted.\r\n"
 
 .balign 8
+.global boot_gdt
 boot_gdt:
     .quad 0
     .quad 0x00af9a000000ffff            # 8: 64-bit code
@@ -248,7 +252,9 @@ boot_pdpt_high:
     .skip 4096
 boot_page_directories:
     .skip 4 * 4096
-.global boot_stack_bottom, boot_stack_top
+.global boot_stack_guard, boot_stack_bottom, boot_stack_top
+boot_stack_guard:                       # the kernel's page tables leave this page out
+    .skip 4096
 boot_stack_bottom:
     .skip BOOT_STACK_BYTES
 boot_stack_top:

@@ -1,15 +1,51 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The start order of the whole system, one line a subsystem.
 
-boot/entry.py calls kmain() in the higher half, on the boot stack, interrupts off.
-"""
-from kpy import Never, entry, kprintf, u32, u64
+boot/entry.py calls kmain() in the higher half, on the boot stack, interrupts off.  What may block
+starts in a thread, start_rest(); the boot stack becomes that of CPU 0's idle thread.
 
-from kernel import prompt
+Tests     tests/qemu/test_boot.py
+"""
+from kpy import Errno, Never, entry, kprintf, panic, u32, u64
+
+from kernel import console, machine, mem, prompt
+from kernel.ddb import debugger, trap
+from kernel.lib import words
+from kernel.lwkt import sched
+from kernel.lwkt import start as lwkt_start
+from kernel.lwkt.thread import Pri, ThreadFlag
+from kernel.machine.types import PAGE_SIZE
 
 
 @entry(60 * 1024)
 def kmain(magic: u32, info: u64) -> Never:
     """Bring the kernel up.  `magic` says who booted us, `info` is its information's address."""
     kprintf("Damselfly: a microkernel in Python syntax\n")
+    machine.start(magic, info)                      # traps, memory map, page tables, ACPI
+    cpus = machine.cpu_count()
+    for cpu in range(cpus):                         # stacks and message queues of each CPU
+        area = machine.boot_alloc(lwkt_start.area_bytes(cpus), PAGE_SIZE)
+        lwkt_start.prepare(cpu, cpus, machine.phys_to_virt(area))
+    lwkt_start.init_cpu(0)                          # from here on there is a current thread
+    mem.init()                                      # pages, addresses, slabs
+    machine.start_clock()                           # calibrated timer
+    machine.intr_enable()
+    running = machine.start_cpus()                  # each idles from here on
+    kprintf(f"cpus: {running} of {cpus} are running\n")
+    try:
+        lwkt_start.run(running)                     # clocks, callouts
+        sched.create(start_rest, 0, b"main", 0, Pri.KERN_DAEMON, ThreadFlag.FIXEDCPU)
+    except Errno as e:
+        panic(f"no memory for the first threads: error {e.code}")
+    sched.idle()
+
+
+def start_rest(unused: u64) -> None:
+    """What may block."""
+    debugger.interactive = words.value_of(machine.command_line(), b"panic") != b"off"
+    try:
+        console.start()                             # what is typed
+    except Errno as e:
+        panic(f"the console cannot start: error {e.code}")
+    machine.console_start_interrupts()              # and is shown
     prompt.run()

@@ -8,10 +8,11 @@ Tests     tests/qemu/test_prompt.py
 """
 from typing import Final
 
-from kpy import Array, Never, Slice, kprintf, panic, u8, u32, u64
+from kpy import Array, Never, Slice, Str, entries, kprintf, panic, u8, u32, u64
 
-from kernel import machine
-from kernel.lib import fmt
+from kernel import console, machine
+from kernel.ddb import debugger
+from kernel.lib import fmt, words
 
 LINE_BYTES: Final = 256
 SCRIPT_BYTES: Final = 4096
@@ -19,7 +20,7 @@ EXEC_FILE: Final[Slice[u8]] = b"opt/damselfly/exec"
 BACKSPACE: Final = 8
 NEWLINE: Final = 10
 RETURN: Final = 13
-SPACE: Final = 32
+STAR: Final = 42
 DELETE: Final = 127
 NOT_FOUND: Final[u32] = 127        # as a Unix shell has it
 
@@ -52,14 +53,15 @@ def run_script(script: Slice[u8]) -> u32:
 
 def command(line: Slice[u8]) -> u32:
     """Run one line; its status, 0 for success."""
-    name, rest = _split(line)
+    name, rest = words.split(line)
     if len(name) == 0:
         return 0
     match name:
         case b"echo":
             kprintf(f"{rest}\n")
         case b"help":
-            kprintf("echo TEXT, false, help, panic TEXT, poweroff, true\n")
+            kprintf("echo TEXT, ddb, false, help, panic TEXT, poweroff, test NAME, true,\n")
+            kprintf(debugger.SHOW_HELP)
         case b"panic":
             panic(f"{rest}")
         case b"poweroff":
@@ -68,31 +70,47 @@ def command(line: Slice[u8]) -> u32:
             pass
         case b"false":
             return 1
+        case b"ddb":
+            debugger.breakpoint()
+        case b"test":
+            return _test(rest)
         case _:
+            if debugger.show_command(name, rest):
+                return 0
             kprintf(f"{name}: not a command; `help` lists them\n")
             return NOT_FOUND
     return 0
 
 
-def _split(line: Slice[u8]) -> tuple[Slice[u8], Slice[u8]]:
-    """The first word of a line, and what follows it."""
-    start: u64 = 0
-    while start < len(line) and line[start] == SPACE:
-        start += 1
-    end = start
-    while end < len(line) and line[end] != SPACE:
-        end += 1
-    rest = end
-    while rest < len(line) and line[rest] == SPACE:
-        rest += 1
-    return line[start:end], line[rest:]
+def _test(name: Slice[u8]) -> u32:
+    """Run a test of the image, by its name; without one list them.  A test that fails panics."""
+    found = False
+    for entry in entries("guest_test"):
+        if len(name) == 0:
+            kprintf(f"{entry.name}\n")
+        elif _matches(entry.name, name):
+            found = True
+            entry.function()
+            kprintf(f"ok {entry.name}\n")
+    if len(name) != 0 and not found:
+        kprintf(f"no test {name} in this image; `test` lists them\n")
+        return 1
+    return 0
+
+
+def _matches(name: Str, pattern: Slice[u8]) -> bool:
+    """Whether `pattern` is the name, or a prefix followed by `*`."""
+    stem = len(pattern) - 1
+    if pattern[stem] == STAR:
+        return stem <= len(name) and name[:stem] == pattern[:stem]
+    return name == pattern
 
 
 def _read_line(to: Slice[u8]) -> u64:
     """Read a line with echo and backspace; its length.  What does not fit is not taken."""
     used: u64 = 0
     while True:
-        byte = machine.console_read()
+        byte = console.read()
         if byte in (RETURN, NEWLINE):
             kprintf("\n")
             return used
@@ -104,3 +122,4 @@ def _read_line(to: Slice[u8]) -> u64:
             to[used] = byte
             used += 1
             fmt.console_write(to[used - 1:used])
+

@@ -15,6 +15,7 @@ Tests     tests/toolchain/test_build.py
 from __future__ import annotations
 
 import hashlib
+import re
 import sys
 import threading
 import time
@@ -54,6 +55,10 @@ class Compiled:
     probes: list[asm.Probe] = field(default_factory=list)
     functions: frozenset[str] = frozenset()      # the linker's names of all its functions
     exported: frozenset[str] = frozenset()       # those that something outside may call
+    assembly: bool = False                       # nothing but assembly: an object of its own
+
+
+_NAMES = re.compile(r"[A-Za-z_][\w.]*")      # what file-level assembly may mention
 
 
 @dataclass(slots=True)
@@ -154,12 +159,16 @@ class Builder:
         tables = data.tables_ir(entries, self.options.target, sorted(names)) if (
             names or entries) else ""
         if self.single:
-            texts = [c.ir for c in done] + ([tables] if tables else [])
-            probes = [p for c in done for p in c.probes]
+            alone = [c for c in done if c.assembly]
+            together = [c for c in done if not c.assembly]
+            texts = [c.ir for c in together] + ([tables] if tables else [])
+            probes = [p for c in together for p in c.probes]
             made, frames = self._emit(Job("program", texts, self.options.target,
                                           self.options.opt_level, keep=keep, probes=probes))
             self._check_stack(done, frames)
             out.append(("program", made))
+            out += [(c.name, self._emit(Job(c.name, [c.ir], self.options.target, 1,
+                                            probes=c.probes))[0]) for c in alone]
         else:
             out = [(c.name, c.object) for c in done]
             if tables:
@@ -312,6 +321,8 @@ class Builder:
         compiled.exported = frozenset(
             f.attrs.export or f.symbol for f in typed.functions
             if f.attrs.entry_stack or (f.attrs.export and f.attrs.export not in typed.implements))
+        compiled.exported |= {name for block in typed.asm for name in _NAMES.findall(block.text)}
+        compiled.assembly = typed.assembly_alone and self.options.target != "host"
         compiled.probes = asm.probes(graph, self.options.target)
         if self.single:
             compiled.ir = text
@@ -334,7 +345,8 @@ class Builder:
                             "registers with %")
             return
         if failure.kind == "link":
-            self.sink.error("K0902", None, f"in `{name}`: {failure.message.strip()}")
+            self.sink.error("K0902", None, f"in `{name}`: {failure.message.strip()}",
+                            help="rename one of the two, or leave one of their @export out")
             return
         self.sink.error("K1002", None, f"LLVM refused what the compiler made of `{name}` "
                         f"({failure.kind})", notes=((failure.message.strip()[:2000], None),),

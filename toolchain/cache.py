@@ -12,7 +12,7 @@ body recompiles those who import it.
 Invariants
   C1  An entry is written beside and renamed: it is whole, or not there.
   C2  Nothing but the hashed inputs decides an object's bytes.
-Tests     tests/toolchain/test_cache.py
+Tests     tests/toolchain/test_build.py
 """
 from __future__ import annotations
 

@@ -78,7 +78,8 @@ def roots_of(files: list[Path]) -> list[Path]:
         while (folder / "__init__.py").is_file():
             folder = folder.parent
         if folder.is_relative_to(ROOT) and any(
-                folder.is_relative_to(ROOT / n) for n in ("kernel", "boot", "userland")):
+                folder.is_relative_to(ROOT / n)
+                for n in ("kernel", "boot", "userland", "tests/guest")):
             folder = ROOT
         roots.append(folder)
     return list(dict.fromkeys([*roots, ROOT]))
@@ -93,7 +94,7 @@ def _check(flags: argparse.Namespace, sink: Sink) -> int:
 
 
 def _build(flags: argparse.Namespace, sink: Sink) -> int:
-    from toolchain.link import check, layout, linker  # noqa: PLC0415  numpy takes its time
+    from toolchain.link import check, ksyms, layout, linker  # noqa: PLC0415  numpy takes its time
     from toolchain.link.errors import LinkError  # noqa: PLC0415
     started = time.perf_counter()
     target = flags.target or "pc64"
@@ -122,7 +123,8 @@ def _build(flags: argparse.Namespace, sink: Sink) -> int:
             from toolchain.link.elf import ObjectFile  # noqa: PLC0415
             try:
                 parsed = [ObjectFile.parse(name, data) for name, data in objects]
-                linker.link(parsed, layout=layout.LAYOUTS[target], output=output)
+                link = ksyms.link_with_symbols if target == "pc64" else linker.link
+                link(parsed, layout=layout.LAYOUTS[target], output=output)
                 if target == "user":
                     output.chmod(0o755)
                 check.check_image(output, layout=layout.LAYOUTS[target],
@@ -193,7 +195,8 @@ def _arguments(function: tree.Function, texts: list[str], sink: Sink) -> list[An
     if len(texts) != len(function.params):
         names = ", ".join(f"{p.name}: {p.ty}" for p in function.params)
         sink.error("K0335", function.loc, f"`{function.name}` takes {len(function.params)} "
-                   f"arguments ({names}), not {len(texts)}")
+                   f"arguments ({names}), not {len(texts)}",
+                   help="arguments are Python literals after the function's name, one each")
         return None
     values = []
     for text, param in zip(texts, function.params, strict=True):
@@ -207,7 +210,8 @@ def _arguments(function: tree.Function, texts: list[str], sink: Sink) -> list[An
             value = value.encode()
         if not _takes(param.ty, value):
             sink.error("K0311", param.loc, f"`{text}` is not a `{param.ty}` for parameter "
-                       f"`{param.name}`")
+                       f"`{param.name}`", help="give a literal of its type and range; structs are "
+                       "for `kpyc host`")
             return None
         values.append(value)
     return values

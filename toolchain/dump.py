@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What each pass makes of a function, as text: `kpyc dump --stage typed|cfg|ir|asm`.
 
-Tests     tests/toolchain/test_dump.py
+Tests     tests/toolchain/test_tour_compile.py
 """
 from __future__ import annotations
 

@@ -14,7 +14,8 @@ PLATFORM = "pc64"
 def files() -> list[Path]:
     """The modules a kernel starts from; the rest is what they import."""
     platform = ROOT / "kernel" / "platform" / PLATFORM
-    return [ROOT / "kernel" / "main.py", ROOT / "boot" / "entry.py",
+    return [ROOT / "kernel" / "main.py", *sorted((ROOT / "boot").glob("*.py")),
+            ROOT / "kernel" / "arch" / "x86_64" / "vectors.py",
             ROOT / "kernel" / "lib" / "fmt.py", ROOT / "kernel" / "lib" / "memory.py",
             *sorted(platform.glob("*.py"))]
 

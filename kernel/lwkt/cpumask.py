@@ -79,6 +79,10 @@ class AtomicCpumask:
         return (self.words[0].load_acquire() | self.words[1].load_acquire()
                 | self.words[2].load_acquire() | self.words[3].load_acquire()) == 0
 
+    def clear(self) -> None:
+        for i in range(WORDS):
+            self.words[i].store(0)
+
     def take(self, into: Ptr[Cpumask]) -> None:
         """Move all members into `into`, replacing what it held."""
         for i in range(WORDS):

@@ -65,8 +65,7 @@ def interlock(sync: Ptr[Cpusync]) -> None:
 
 def deinterlock(sync: Ptr[Cpusync]) -> None:
     """Second half: on return each CPU of the mask has called the function."""
-    for word in sync.acks.words:
-        word.store(0)
+    sync.acks.clear()
     if sync.here:
         sync.func(sync.arg, 0)
     _wait_for_all(sync)

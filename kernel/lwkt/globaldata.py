@@ -29,13 +29,15 @@ from kpy import (
 )
 
 from kernel.lib import queue
+from kernel.lwkt.callout import Wheel
+from kernel.lwkt.clock import Clocks
 from kernel.lwkt.cpumask import AtomicCpumask
 from kernel.lwkt.intr import IntrState
-from kernel.lwkt.ipiq import Ipiq, MAX_DEPTH_SLOTS, IpiMessage
+from kernel.lwkt.ipiq import IpiMessage, Ipiq, MAX_DEPTH_SLOTS
 from kernel.lwkt.ktr import Ring
 from kernel.lwkt.systimer import TimerState
 from kernel.lwkt.thread import Thread
-from kernel.lwkt.tsleep import HASH_SIZE
+from kernel.lwkt.sleepq import HASH_SIZE
 from kernel.machine.types import MAX_CPUS
 
 UNSAFE: Final = True     # gd begins as zero and is filled by init() before anything reads it
@@ -76,6 +78,8 @@ class Counters:
     msgs_inline: u64            # answered in the sender's context
     schedclocks: u64
     callouts_run: u64
+    idle_ticks: u64             # statistics clock ticks that found it idle
+    busy_ticks: u64
 
 
 @struct(align=64)
@@ -96,13 +100,20 @@ class Globaldata:
     ipimask: AtomicCpumask              # [a] the CPUs that queued something for this one
     ipiq: Slice[Ipiq]                   # [I] this CPU's outgoing queues, one a target
     ipiq_nesting: u32                   # [o] sends under way
+    preempt_level: u32                  # [o] critical sections of the handler that runs
     panicked: u32                       # [a] this CPU has panicked or was stopped by a panic
+    spin_since: u64                     # [o] when the present wait for a spinlock was first timed
+    spin_warned: u64                    # [o] seconds of waiting already complained of
+    delayed_depth: u32                  # [o] wakeup_start_delayed() in effect
+    delayed_wakeup: Array[u64, 2]       # [o]
     cpusyncq: Ipiq                      # [o] private: cpusyncs that wait to be looked at again
     cpusync_slots: Array[IpiMessage, MAX_DEPTH_SLOTS]
     intr: IntrState                     # [o]
     timers: TimerState                  # [o]
+    wheel: Wheel                        # [o]
     tsleep_hash: Array[queue.TailQueue[Thread, "sleep_link"], HASH_SIZE]    # [o]
     ktr: Ring                           # [o]
+    clocks: Clocks                      # [o]
     counters: Counters                  # [o]
 
 

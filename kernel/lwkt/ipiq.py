@@ -26,32 +26,35 @@ Decision  docs/decisions/0005-fifo-depth-follows-the-number-of-cpus.md
 from typing import Final, TypeAlias
 
 from kpy import (
+    address_of,
     Atomic,
-    Fn,
-    MPtr,
-    NoBlock,
-    Ptr,
-    Slice,
     copy,
     fence,
+    Fn,
+    i32,
     inline,
     kprintf,
+    MPtr,
+    NoBlock,
     panic,
     pause,
+    Ptr,
     recursive,
     ref,
+    Slice,
     struct,
     trunc,
-    u8,
     u32,
     u64,
+    u8,
     wrapping,
+    zeroed,
 )
 
 from kernel import machine
 from kernel.lwkt import crit, cpusync, ktr, splz
 from kernel.lwkt.cpumask import Cpumask
-from kernel.lwkt.globaldata import Globaldata, curthread, find, gd, mycpu
+from kernel.lwkt.globaldata import RQF_IPIQ, Globaldata, curthread, find, gd, mycpu
 
 UNSAFE: Final = True      # the slots of a FIFO are raw memory, always accessed through its mask
 

@@ -60,7 +60,7 @@ def run_pending() -> bool:
     pending = gd.reqflags.load_relaxed()
     if pending & RQF_IPIQ != 0:
         gd.reqflags.and_(~RQF_IPIQ)
-        ipiq.process()
+        ipiq.process(1)
     elif pending & RQF_TIMER != 0:
         gd.reqflags.and_(~RQF_TIMER)
         systimer.run()

@@ -26,11 +26,9 @@ Source    DragonFly sys/kern/lwkt_token.c (design);
 from typing import Final
 
 from kpy import (
+    address_of,
     Array,
     Atomic,
-    Ptr,
-    Str,
-    address_of,
     cast,
     cold,
     compiler_fence,
@@ -40,11 +38,16 @@ from kpy import (
     panic,
     pause,
     pointer_at,
+    Ptr,
     ref,
+    sizeof,
+    Slice,
+    Str,
     struct,
     u32,
     u64,
     wrapping,
+    zeroed,
 )
 
 from kernel.lwkt import ktr, sched
@@ -358,17 +361,17 @@ def _spin(td: Ptr[Thread], want: Ptr[Tokref]) -> bool:
     return False
 
 
-def _sort(td: Ptr[Thread], order: Ptr[Array[u32, MAX_TOKENS]], count: u32) -> None:
+def _sort(td: Ptr[Thread], order: Slice[u32], count: u32) -> None:
     """Sort by token address; references to one token keep their order, so that the exclusive one
     comes first."""
     for i in range(1, count):
-        moved = order.value[i]
+        moved = order[i]
         key = _key(td, moved)
         j = i
-        while j > 0 and _key(td, order.value[j - 1]) > key:
-            order.value[j] = order.value[j - 1]
+        while j > 0 and _key(td, order[j - 1]) > key:
+            order[j] = order[j - 1]
             j -= 1
-        order.value[j] = moved
+        order[j] = moved
 
 
 def _key(td: Ptr[Thread], index: u32) -> u64:

@@ -100,9 +100,7 @@ class ModuleEmitter:
                 f'source_filename = "{abi.escape(module.source.source.path.encode())}"',
                 f'target datalayout = "{self.target.layout}"',
                 f'target triple = "{self.target.triple}"']
-        alone = (self.debug.enabled and self.options.mode != RELEASE
-                 and len(module.source.asm) == 1
-                 and not (module.functions or module.source.globals))
+        alone = self.debug.enabled and module.source.assembly_alone and self.target.closed
         head += [asm.module_asm(self._file_asm(block, alone)) for block in module.source.asm]
         head += self.comdats
         declarations = [text for name, text in self.declarations.items()

@@ -228,7 +228,8 @@ class Program:
             if made.symbol in self.blockers and (made.no_block or made.interrupt):
                 kind = "@interrupt" if made.interrupt else "@no_block"
                 self._report("K0701", made.spot, f"`{made.name}` is {kind}, but may block",
-                             made.symbol)
+                             made.symbol, help="break the chain: hand the work to a thread, or "
+                             "use what tries and gives up")
             for callee, spot, region in self.edges[made.symbol]:
                 if region is not None and callee in self.blockers:
                     name = self._name(callee)
@@ -240,7 +241,8 @@ class Program:
                 target = self.alias.get(symbol, symbol)
                 if target in self.blockers:
                     self._report("K0703", spot, f"`{self._name(symbol)}` may block, but a function "
-                                 "that does not is asked for here", target)
+                                 "that does not is asked for here", target,
+                                 help="pass a function that only marks work for a thread")
 
     def _name(self, symbol: str) -> str:
         found = self.functions.get(symbol)

@@ -12,7 +12,7 @@ files of one package may refer to each other.
 Invariants
   M1  A name is declared once in a module; the second is reported with the place of the first.
   M2  Packages import each other in one direction only; a cycle inside one package is fine.
-Tests     tests/toolchain/test_modules.py
+Tests     tests/toolchain/test_bad_input.py
 """
 from __future__ import annotations
 

@@ -7,7 +7,7 @@
 A `'type` follows what it belongs to; `*!` traps on overflow where `*` wraps; conversions are
 written out; names starting with a dot are the compiler's own.
 
-Tests     tests/toolchain/test_dump.py
+Tests     tests/toolchain/test_tour_compile.py
 """
 from __future__ import annotations
 

@@ -4,7 +4,7 @@
 What is refused here never reaches another pass: a file that is not UTF-8, not Python, or so
 deeply nested that no later pass (all of them recursive) should be asked to follow.
 
-Tests     tests/toolchain/test_source.py
+Tests     tests/toolchain/test_bad_input.py
 """
 from __future__ import annotations
 
@@ -81,7 +81,8 @@ def read(path: Path, shown: str, name: str, sink: Sink) -> SourceFile | None:
     """The file at `path`, or None after a diagnostic."""
     try:
         if path.is_dir():
-            sink.error("K0003", None, f"`{shown}` is a directory, not a source file")
+            sink.error("K0003", None, f"`{shown}` is a directory, not a source file",
+                       help="name a file in it")
             return None
         data = path.read_bytes()
     except OSError as error:

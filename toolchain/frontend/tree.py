@@ -189,6 +189,11 @@ class Module:
     types: list[Type] = field(default_factory=list)                    # declared here, in order
     implements: dict[str, Function] = field(default_factory=dict)      # upcall symbol -> ours
 
+    @property
+    def assembly_alone(self) -> bool:
+        """Whether it is one block of assembly and nothing else."""
+        return len(self.asm) == 1 and not (self.functions or self.globals)
+
 
 # ---- expressions: values ------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ Invariants
   Y2  size and align of every complete type are C's on x86-64 (System V), but for `packed`,
       `align=` and `size=`; a Slice is {pointer, u64 length}; a tagged union is {u32 tag, payload}.
   Y3  A struct's fields are filled in exactly once, before anyone asks for its layout.
-Tests     tests/toolchain/test_types.py
+Tests     tests/toolchain/test_lower_values.py
 """
 from __future__ import annotations
 

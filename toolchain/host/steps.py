@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from toolchain import cache, kernel
+from toolchain import cache
 from toolchain.backend.worker import Job
 from toolchain.build import Builder, with_deep_stack
 from toolchain.diagnostics import Sink
@@ -54,7 +54,8 @@ def build_folder(paths: Iterable[Path | str], options: Options, sink: Sink, *,
     files = [Path(p) for p in paths]
     for path in files:
         if not path.is_file():
-            sink.error("K1105", None, f"there is no file `{path}`")
+            sink.error("K1105", None, f"there is no file `{path}`",
+                       help="is the path right? It counts from the folder you are in")
             raise tools.Failed
     from toolchain.driver import roots_of  # noqa: PLC0415  (the driver imports us)
     say = progress or quiet_unless_long()
@@ -63,8 +64,8 @@ def build_folder(paths: Iterable[Path | str], options: Options, sink: Sink, *,
     def step(done: int, total: int, name: str) -> None:
         if name:
             say(f"[{done + 1}/{total}] {name}")
-    builder = Builder(options, roots_of(files), sink, folder=CACHE, binding=kernel.binding(),
-                      progress=step)
+    # No binding: `kernel.machine` is the contract itself, whose upcalls the test provides.
+    builder = Builder(options, roots_of(files), sink, folder=CACHE, progress=step)
     try:
         key = _key(builder, files)
         if sink.errors:

@@ -2,7 +2,8 @@
 """mypy plugin: what kpy says that Python's type system has no words for.
 
     x: Array[u8, MAX * 2]           Array[int]: constants among type arguments go
-    MPS: Bits[10, 7]                int
+    MPS: Bits[10, 7]                int; Bit[0, bool] is bool
+    u32.MAX                         int
     CC: RW[Cc, 0x14]                Cc
     class TailQ(Generic[T, N, F])   Generic[T]
     q: TailQ[Thread, 8, "runq"]     TailQ[Thread]
@@ -81,7 +82,7 @@ class KpyPlugin(Plugin):
             self._again = ""
             return None
         if fullname in {"kpy.Bit", "kpy.Bits"}:
-            return lambda ctx: ctx.api.named_type("builtins.int", [])
+            return bit_field
         if fullname in REGISTERS:
             return register
         if fullname.startswith(("builtins.", "typing.", "typing_extensions.")):
@@ -129,6 +130,12 @@ class KpyPlugin(Plugin):
         for literal, target in LITERALS.items():
             args = [any_type()] if target == "kpy.Array" else []
             infos[literal]._promote.append(Instance(infos[target], args))
+        number = self.lookup_fully_qualified("builtins.int")
+        if number and isinstance(number.node, TypeInfo):
+            for name in ("MAX", "MIN"):
+                limit = Var(name, Instance(number.node, []))
+                limit.info, limit.is_classvar = number.node, True
+                number.node.names[name] = SymbolTableNode(MDEF, limit, plugin_generated=True)
         self._promoted = True
 
 
@@ -188,6 +195,15 @@ def drop_constant_parameters(file: MypyFile) -> None:
                 base.index = kept[0] if len(kept) == 1 else TupleExpr(kept)
             bases.append(base)
         cls.base_type_exprs = bases
+
+
+def bit_field(ctx: AnalyzeTypeContext) -> Type:
+    """Bit[n] and Bits[high, low] are int, with a type behind the numbers that type."""
+    assert isinstance(ctx.type, UnboundType)
+    last = ctx.type.args[-1] if ctx.type.args else None
+    if isinstance(last, UnboundType) and not is_constant(last, ctx.api):  # type: ignore[arg-type]
+        return ctx.api.analyze_type(last)
+    return ctx.api.named_type("builtins.int", [])
 
 
 def register(ctx: AnalyzeTypeContext) -> Type:

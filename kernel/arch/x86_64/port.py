@@ -28,3 +28,9 @@ def outw(port: u16, value: u16) -> None:
 def outl(port: u16, value: u32) -> None:
     """Write four bytes."""
     asm("outl %eax, %dx", ins={"a": value, "d": port}, clobbers=("memory",))
+
+
+@inline
+def inl(port: u16) -> u32:
+    """Read four bytes."""
+    return asm("inl %dx, %eax", out=("a", u32), ins={"d": port})

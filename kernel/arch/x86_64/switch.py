@@ -12,7 +12,7 @@ Source    System V ABI, AMD64 supplement, 3.2.1 "Registers and the Stack Frame"
 """
 from typing import Final
 
-from kpy import MPtr, Ptr, VirtAddr, asm, cast, extern, naked, u64
+from kpy import MPtr, Never, Ptr, VirtAddr, asm, cast, export, naked, pointer_at, u64
 
 UNSAFE: Final = True      # builds the first frame of a stack
 
@@ -66,21 +66,17 @@ def switch_stack(save: Ptr[u64], to: u64, me: u64) -> u64:
     """)
 
 
-# safe: where the first switch to a new thread returns to; rax is the thread switched from.
-asm(r"""
-.text
-.global thread_trampoline
-.type thread_trampoline, @function
-thread_trampoline:
-    .cfi_startproc
-    .cfi_undefined %rip
-    xorl %ebp, %ebp
-    movq %rax, %rdi
-    callq thread_begin
-    ud2
-    .cfi_endproc
-.size thread_trampoline, . - thread_trampoline
-""")
+@export("thread_trampoline")
+@naked
+def thread_trampoline() -> Never:
+    """Where the first switch to a new thread returns to; rax is the thread switched from."""
+    asm("""
+        .cfi_undefined %rip
+        xorl %ebp, %ebp
+        movq %rax, %rdi
+        callq thread_begin
+        ud2
+    """)
 
 
 def first_frame(top: VirtAddr, start: u64) -> u64:

@@ -8,17 +8,17 @@ Source    QEMU hw/misc/debugexit.c (the device's description); toolchain/image/q
 """
 from typing import Final
 
-from kpy import Never, asm, implements, u16, u32
+from kpy import Never, asm, u16, u32
 
 from kernel.arch.x86_64 import port
-from kernel.lib import fmt
+from kernel.platform.pc64 import uart
 
 DEBUG_EXIT: Final[u16] = 0xF4
-STATUS_PANIC: Final[u32] = 70
 
 
 def power_off(status: u32) -> Never:
     """End the machine; `status` is what scripts/run exits with."""
+    uart.flush()
     port.outl(DEBUG_EXIT, status)
     halt()
 
@@ -27,8 +27,3 @@ def halt() -> Never:
     """Stop this CPU for good."""
     while True:
         asm("cli; hlt")
-
-
-@implements(fmt.stop)
-def stop() -> Never:
-    power_off(STATUS_PANIC)

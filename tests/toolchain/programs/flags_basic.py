@@ -7,7 +7,11 @@
 # run: drop(7) == 5
 # run: toggled(1) == 3
 # run: none(0) == True
+# run: constant(4) == False
+# run: constant(2) == True
 """
+from typing import Final
+
 from kpy import flags, u32
 
 
@@ -16,6 +20,14 @@ class Mode:
     READ = 1
     WRITE = 2
     EXEC = 4
+
+
+BOTH: Final[Mode] = Mode.READ | Mode.WRITE
+OTHERS: Final[Mode] = ~BOTH & Mode.EXEC
+
+
+def constant(n: u32) -> bool:
+    return Mode(n) in BOTH and OTHERS == Mode.EXEC
 
 
 def build() -> u32:

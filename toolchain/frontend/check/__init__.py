@@ -148,7 +148,8 @@ def _function(cx: Context, decl: FunctionDecl, queue: list[Signature]) -> None:
 def _file_asm(cx: Context, scope: Scope, call: ast.Call, out: tree.Module) -> None:
     value = const.python_value(cx, scope, call.args[0]) if len(call.args) == 1 else None
     if not isinstance(value, str):
-        cx.error("K0804", scope, call, "file-level `asm` takes its text as one string")
+        cx.error("K0804", scope, call, "file-level `asm` takes its text as one string",
+                 help="write `asm(\"...\")`; long text goes in triple quotes")
         return
     out.asm.append(tree.AsmBlock(value, scope.loc(call)))
 

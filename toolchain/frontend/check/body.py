@@ -417,7 +417,8 @@ def pointee(made: tree.Expr) -> tree.Expr | None:
         return root_of(made.place)
     if isinstance(made, tree.SliceOf):
         return pointee(made.base) if isinstance(made.base, tree.Load) else root_of(made.base)
-    if isinstance(made, tree.Load) and isinstance(made.place, tree.VarPlace):
+    if isinstance(made, tree.Load) and isinstance(root_of(made.place),
+                                                  tree.VarPlace | tree.GlobalPlace):
         return made
     return made if isinstance(made, tree.ConstData) else None
 
@@ -441,8 +442,29 @@ def points_to_constant(b: Body, made: tree.Expr) -> bool:
     root = pointee(made)
     if isinstance(root, tree.Load) and isinstance(root.place, tree.VarPlace):
         return root.place.var in b.to_constant
+    if isinstance(root, tree.Load):      # a constant's slice: its elements are constant too
+        held = root_of(root.place)
+        return isinstance(root.ty, t.SliceType) and isinstance(
+            held, tree.GlobalPlace) and held.global_.constant
     return isinstance(root, tree.ConstData) or (
         isinstance(root, tree.GlobalPlace) and root.global_.constant)
+
+
+def writes_constant(b: Body, place: tree.Expr, node: ast.AST) -> bool:
+    """Whether a store to `place`, or to what slice `place` refers to, would write a constant;
+    reported then."""
+    root = root_of(place)
+    if isinstance(root, tree.GlobalPlace) and root.global_.constant:
+        b.error("K0342", node, f"`{root.global_.name}` is a constant",
+                notes=(("declared", root.global_.loc),),
+                help="leave `Final` out if it should change")
+        return True
+    through = root.pointer if isinstance(root, tree.Deref) else root
+    if isinstance(through.ty, t.PtrType | t.SliceType) and points_to_constant(b, through):
+        b.error("K0342", node, "this is constant: it lies in read-only memory",
+                help="copy it into storage of your own first")
+        return True
+    return False
 
 
 def packed_field(place: tree.Expr) -> str | None:

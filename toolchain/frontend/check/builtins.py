@@ -6,7 +6,7 @@
     count.add(1)        AtomicOp(add, count, [1], seq_cst)
     asm("rdmsr", ...)   AsmExpr
 
-Tests     tests/toolchain/test_check_builtins.py, tests/toolchain/programs/
+Tests     tests/toolchain/test_messages.py, tests/toolchain/programs/
 """
 from __future__ import annotations
 
@@ -16,7 +16,13 @@ from typing import Any
 from toolchain.frontend import tree
 from toolchain.frontend import types as t
 from toolchain.frontend.check import calls, classes, const, expr, operators, typeexpr, vocabulary
-from toolchain.frontend.check.body import Body, address, mark_address_taken, require_layout
+from toolchain.frontend.check.body import (
+    Body,
+    address,
+    mark_address_taken,
+    require_layout,
+    writes_constant,
+)
 from toolchain.frontend.check.scope import nearest
 from toolchain.frontend.modules import Vocabulary
 
@@ -80,7 +86,8 @@ def _field_name(b: Body, node: ast.expr) -> str | None:
         return node.value
     if isinstance(node, ast.Name) and isinstance(b.scope.env.get(node.id), str):
         return b.scope.env[node.id]
-    b.error("K0339", node, "this is a field's name: a string, or a FieldVar")
+    b.error("K0339", node, "this is a field's name: a string, or a FieldVar",
+            help="for example `offsetof(Thread, \"name\")`")
     return None
 
 
@@ -119,13 +126,15 @@ def _static_assert(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
 def check_static_assert(cx: Any, scope: Any, node: ast.Call) -> None:
     """`static_assert(cond, "why")`, at module level or in a function."""
     if not 1 <= len(node.args) <= 2:
-        cx.error("K0335", scope, node, "`static_assert` takes a condition and a reason")
+        cx.error("K0335", scope, node, "`static_assert` takes a condition and a reason",
+                 help="for example `static_assert(sizeof(Blockref) == 128, \"as on disk\")`")
         return
     value = const.python_value(cx, scope, node.args[0])
     if value is not const.FAILED and not value:
         why = node.args[1].value if len(node.args) > 1 and isinstance(
             node.args[1], ast.Constant) else ast.unparse(node.args[0])
-        cx.error("K0507", scope, node, f"static assertion failed: {why}")
+        cx.error("K0507", scope, node, f"static assertion failed: {why}",
+                 help="change what it is about, or the condition if that is outdated")
 
 
 # ---- values -------------------------------------------------------------------------------------
@@ -139,14 +148,17 @@ def _trunc(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
     if t.POISON in (ty, made.ty):
         return b.poison(node)
     if not isinstance(ty, t.IntType):
-        return b.error("K0308", node.args[0], f"`trunc` makes an integer, not `{ty.name}`")
+        return b.error("K0308", node.args[0], f"`trunc` makes an integer, not `{ty.name}`",
+                       help="for example `trunc(u8, x)`")
     if made.ty is t.LITERAL:
         done = tree.Const(ty, b.loc(node), ty.wrap(made.value))      # type: ignore[attr-defined]
         return calls.whole_width(done)
     if isinstance(made.ty, t.NewtypeType | t.BitsType | t.EnumType):
         made = tree.Convert(made.ty.base, made.loc, "raw", made)
     if not isinstance(made.ty, t.IntType):
-        return b.error("K0308", node.args[1], f"`trunc` takes an integer, not `{made.ty.name}`")
+        return b.error("K0308", node.args[1], f"`trunc` takes an integer, not `{made.ty.name}`",
+                       help="the value must be an integer, or a type kept in one: an enum, flags, "
+                       "bits, address")
     kind = "trunc" if ty.bits <= made.ty.bits else "widen"
     if kind == "widen" and not t.lossless(made.ty, ty):      # sign-extend, then read as unsigned
         made = tree.Convert(t.int_type(ty.bits, True), made.loc, "widen", made)
@@ -177,7 +189,8 @@ def _bits_of(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
     if ty is t.POISON:
         return made
     return b.error("K0308", node, f"`bits_of` takes an enum, flags, bits or address, not "
-                   f"`{ty.name}`")
+                   f"`{ty.name}`",
+                   help="leave `bits_of` out if it is an integer already")
 
 
 def _from_bits(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
@@ -187,7 +200,8 @@ def _from_bits(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
     if not isinstance(ty, t.NewtypeType | t.BitsType | t.EnumType):
         return b.poison(node) if ty is t.POISON else b.error(
             "K0308", node.args[0], f"`from_bits` makes an enum, flags, bits or address, not "
-            f"`{ty.name}`")
+            f"`{ty.name}`",
+            help="the type comes first: `from_bits(Control, n)`; an integer is made by `u32(n)`")
     return calls.conversion(b, node, ty, expr.converted(b, node.args[1], ty.base))
 
 
@@ -198,7 +212,8 @@ def _ref(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
     if place.ty is t.POISON:
         return place
     if isinstance(place, tree.FieldPlace) and isinstance(place.base.ty, t.BitsType):
-        return b.error("K0317", node, "a bit field has no address")
+        return b.error("K0317", node, "a bit field has no address",
+                       help="pass its value, and assign the result: `c.MODE = change(c.MODE)`")
     if not isinstance(place, tree.Place) or isinstance(place, tree.Temp):
         return b.error("K0340", node, "`ref` takes storage: a variable, field or element",
                        help="this is a value; keep it in a variable first")
@@ -212,9 +227,14 @@ def _copy(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
     if to is None or source is None:
         return b.poison(node)
     if to.ty is not source.ty:
-        return b.error("K0308", node, f"cannot copy `{source.ty.name}` to `{to.ty.name}`")
+        return b.error("K0308", node, f"cannot copy `{source.ty.name}` to `{to.ty.name}`",
+                       help="both must be storage of one type; copy the fields that they share "
+                       "one by one")
     if isinstance(to.ty, t.AtomicType):
-        return b.error("K0323", node, "an atomic is not copied; load() and store() it")
+        return b.error("K0323", node, "an atomic is not copied; load() and store() it",
+                       help="write `to.store(source.load())`")
+    if writes_constant(b, to, node):
+        return b.poison(node)
     b.written(to)
     return tree.Seq(t.VOID, b.loc(node), [tree.Assign(b.loc(node), to, source)],  # type: ignore
                     tree.Const(t.VOID, b.loc(node), 0))
@@ -227,7 +247,9 @@ def _storage_argument(b: Body, node: ast.expr) -> tree.Expr | None:
     if place.ty is t.POISON:
         return None
     if not isinstance(place, tree.Place):
-        b.error("K0340", node, "`copy` takes storage")
+        b.error("K0340", node, "`copy` takes storage",
+                help="assign a value: `to = value`; what is copied must be a variable, field or "
+                "element")
         return None
     return place
 
@@ -238,7 +260,8 @@ def _unwrap(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
     made = expr.value(b, node.args[0])
     if not isinstance(made.ty, t.PtrType):
         return made if made.ty is t.POISON else b.error(
-            "K0308", node, f"`unwrap` takes a `Ptr[T] | None`, not `{made.ty.name}`")
+            "K0308", node, f"`unwrap` takes a `Ptr[T] | None`, not `{made.ty.name}`",
+            help="leave `unwrap` out: there is nothing that could be None")
     if not made.ty.nullable:
         return made
     return tree.Convert(t.ptr(made.ty.elem), b.loc(node), "unwrap", made)
@@ -289,7 +312,9 @@ def _same_type(op: str, bits_only: bool = False) -> Any:
                               pick(m.value for m in made))           # type: ignore[attr-defined]
         if not isinstance(ty, t.IntType) or (bits_only and ty.signed):
             return b.error("K0308", node, f"`{op}` takes {'unsigned ' * bits_only}integers of one "
-                           "type", f"found {', '.join(f'`{m.ty.name}`' for m in made)}")
+                           "type", f"found {', '.join(f'`{m.ty.name}`' for m in made)}",
+                           help="convert first, for example `min(u64(a), b)`; `popcount` and its "
+                           "like take `u8` to `u64`")
         args = [b.coerce(m, ty, a) for m, a in zip(made, node.args, strict=True)]
         result = args[0]
         if len(args) == 1:
@@ -306,7 +331,8 @@ def _abs(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
     made = expr.value(b, node.args[0], want)
     if not isinstance(made.ty, t.IntType) or not made.ty.signed:
         return made if made.ty is t.POISON or isinstance(made.ty, t.IntType) else b.error(
-            "K0308", node, f"`abs` takes an integer, not `{made.ty.name}`")
+            "K0308", node, f"`abs` takes an integer, not `{made.ty.name}`",
+            help="a condition has no sign: convert it, `i32(x)`, if it is counted")
     loc, saved = b.loc(node), b.out
     b.out = []
     var = b.temp(made.ty, made, loc)
@@ -335,7 +361,8 @@ def _rotate(op: str) -> Any:
             made = b.coerce(made, want, node)
         if not isinstance(made.ty, t.IntType) or made.ty.signed:
             return made if made.ty is t.POISON else b.error(
-                "K0308", node, f"`{op}` takes an unsigned integer, not `{made.ty.name}`")
+                "K0308", node, f"`{op}` takes an unsigned integer, not `{made.ty.name}`",
+                help="convert first: `u32(x)`")
         count = expr.value(b, node.args[1], made.ty)
         count = b.coerce(count, made.ty, node.args[1]) if count.ty is t.LITERAL else (
             calls.conversion(b, node.args[1], made.ty, count))
@@ -351,11 +378,13 @@ def _with_carry(op: str) -> Any:
         ty = operators.common(b, left, right)
         if not isinstance(ty, t.IntType):
             return b.poison(node) if t.POISON in (left.ty, right.ty) else b.error(
-                "K0308", node, f"`{op}` takes two integers of one type")
+                "K0308", node, f"`{op}` takes two integers of one type",
+                help=f"convert the narrower one, for example `{op}(a, u64(b))`")
         left, right = b.coerce(left, ty, node.args[0]), b.coerce(right, ty, node.args[1])
         made = t.tuple_of((ty, t.BOOL)) if op != "mulhi" else ty
         if op == "mulhi" and ty is not t.U64:
-            return b.error("K0308", node, "`mulhi` multiplies two u64")
+            return b.error("K0308", node, "`mulhi` multiplies two u64",
+                           help="convert first: `mulhi(u64(a), u64(b))`")
         return tree.Intrinsic(made, b.loc(node), op, [left, right])
     return check
 
@@ -389,7 +418,9 @@ def _volatile_load(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
     place = expr.access(b, node.args[0])
     if not isinstance(place, tree.Place) or place.ty.is_aggregate:
         return place if place.ty is t.POISON else b.error(
-            "K0340", node, "`volatile_load` takes a scalar's storage")
+            "K0340", node, "`volatile_load` takes a scalar's storage",
+            help="pass a variable, field or element of a number or pointer, not a value or a "
+            "struct")
     return tree.VolatileLoad(place.ty, b.loc(node), place)
 
 
@@ -400,7 +431,9 @@ def _volatile_store(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
     made = expr.converted(b, node.args[1], place.ty)
     if not isinstance(place, tree.Place) or place.ty.is_aggregate:
         return b.poison(node) if place.ty is t.POISON else b.error(
-            "K0340", node, "`volatile_store` takes a scalar's storage")
+            "K0340", node, "`volatile_store` takes a scalar's storage",
+            help="pass a variable, field or element of a number or pointer, not a value or a "
+            "struct")
     b.written(place)
     return tree.VolatileStore(t.VOID, b.loc(node), place, made)
 
@@ -427,7 +460,8 @@ def _cast(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
         return b.poison(node)
     if not isinstance(ty, pointers) or not isinstance(made.ty, pointers):
         return b.error("K0308", node, f"`cast` is between pointers, not `{made.ty.name}` to "
-                       f"`{ty.name}`")
+                       f"`{ty.name}`",
+                       help="an address becomes a pointer by `pointer_at(T, address)`")
     return tree.Convert(ty, b.loc(node), "ptr", made)
 
 
@@ -441,7 +475,8 @@ def _address_of(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
         made = tree.SliceData(t.mptr(made.ty.elem), made.loc, made)
     if not isinstance(made.ty, t.PtrType | t.MPtrType | t.MmioType | t.FnType):
         return made if made.ty is t.POISON else b.error(
-            "K0308", node, f"`address_of` takes a pointer or storage, not `{made.ty.name}`")
+            "K0308", node, f"`address_of` takes a pointer or storage, not `{made.ty.name}`",
+            help="an address that is a number already is `VirtAddr(n)`")
     return tree.Convert(t.VIRT_ADDR, b.loc(node), "ptr_int", made)
 
 
@@ -456,7 +491,8 @@ def _pointer_at(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
         return b.poison(node)
     if made.ty not in (t.VIRT_ADDR, t.U64):
         return b.error("K0308", node.args[1], "`pointer_at` takes a VirtAddr or u64, not "
-                       f"`{made.ty.name}`")
+                       f"`{made.ty.name}`",
+                       help="give an address: `pointer_at(Thread, VirtAddr(n))`")
     result = t.mmio(ty) if isinstance(ty, t.RegsType) else t.ptr(ty)
     return tree.Convert(result, b.loc(node), "int_ptr", made)
 
@@ -468,7 +504,8 @@ def _make_slice(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
     length = expr.converted(b, node.args[1], t.U64, "a length")
     if not isinstance(made.ty, t.PtrType | t.MPtrType):
         return b.poison(node) if made.ty is t.POISON else b.error(
-            "K0308", node, f"`make_slice` takes a pointer, not `{made.ty.name}`")
+            "K0308", node, f"`make_slice` takes a pointer, not `{made.ty.name}`",
+            help="for example `make_slice(pointer_at(u8, address), length)`")
     return tree.MakeSlice(t.slice_of(made.ty.elem), b.loc(node), made, length)
 
 
@@ -484,7 +521,9 @@ def _container_of(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
     if found is None or not isinstance(made.ty, t.PtrType):
         return b.error("K0203", node, f"`container_of` takes a struct, its field's name and the "
                        f"field's address; `{ty.name}` has no field `{name}`" if found is None else
-                       "the third argument is the field's address")
+                       "the third argument is the field's address",
+                       help="for example `container_of(Thread, \"link\", p)`, where `p` is a "
+                       "`Ptr` to the field")
     loc = b.loc(node)
     as_bytes = tree.Convert(t.mptr(t.U8), loc, "ptr", made)
     back = tree.IndexPlace(t.U8, loc, as_bytes, tree.Const(t.I64, loc, -found.offset), True)
@@ -503,7 +542,8 @@ def _memory(op: str) -> Any:
         for made in (first,) if op == "memset" else (first, second):
             if not isinstance(made.ty, t.PtrType | t.MPtrType):
                 return b.poison(node) if made.ty is t.POISON else b.error(
-                    "K0308", node, f"`{op}` takes pointers, not `{made.ty.name}`")
+                    "K0308", node, f"`{op}` takes pointers, not `{made.ty.name}`",
+                    help="pass `ref(x)`; a slice copies itself: `to.copy_from(source)`")
         b.forget_memory()
         result = t.I32 if op == "memcmp" else t.VOID
         return tree.Intrinsic(result, b.loc(node), op, [first, second, length])
@@ -521,16 +561,20 @@ def slice_method(b: Body, node: ast.Call, base: tree.Expr, name: str) -> tree.Ex
     loc = b.loc(node)
     to = b.coerce(b.load(base), whole, node)
     if isinstance(elem, t.AtomicType) or (name == "fill" and not elem.is_scalar):
-        return b.error("K0323", node, f"elements of `{elem.name}` cannot be copied like this")
+        return b.error("K0323", node, f"elements of `{elem.name}` cannot be copied like this",
+                       help="write a loop that stores each; atomics by `.store(...)`")
     other = (expr.converted(b, node.args[0], whole, "the source") if name == "copy_from"
              else expr.converted(b, node.args[0], elem, "the value"))
-    if t.POISON in (to.ty, other.ty):
+    if t.POISON in (to.ty, other.ty) or writes_constant(b, to, node):
         return b.poison(node)
     b.forget_memory()
     return tree.Intrinsic(t.VOID, loc, "slice_copy" if name == "copy_from" else "slice_fill",
                           [to, other])
 
 
+_ATOMIC_HELP = ("for example `counter.load()` or `counter.load(order=acquire)`",
+                "for example `counter.add(1)` or `counter.add(1, order=relaxed)`",
+                "for example `lock.cas(0, 1)`: what is expected, and what to put there")
 _ATOMIC_ARGS = {"load": 0, "store": 1, "swap": 1, "add": 1, "sub": 1, "and_": 1, "or_": 1,
                 "xor": 1, "cas": 2, "cas_value": 2}
 
@@ -550,11 +594,14 @@ def atomic(b: Body, node: ast.Call, base: tree.Expr, method: str) -> tree.Expr:
         found = _order(b, keyword.value) if keyword.arg == "order" else None
         if found is None:
             return b.error("K0323", keyword, "an order is one of "
-                           + ", ".join(vocabulary.ORDERS))
+                           + ", ".join(vocabulary.ORDERS),
+                           help="for example `counter.load(order=acquire)` or "
+                           "`counter.load_acquire()`")
         order = found
     if len(node.args) != _ATOMIC_ARGS[name]:
         return b.error("K0335", node, f"`{method}` takes {_ATOMIC_ARGS[name]} "
-                       f"value{'s' * (_ATOMIC_ARGS[name] != 1)} and an order")
+                       f"value{'s' * (_ATOMIC_ARGS[name] != 1)} and an order",
+                       help=_ATOMIC_HELP[_ATOMIC_ARGS[name]])
     bad = {"load": ("release", "acq_rel"), "store": ("acquire", "acq_rel")}.get(name, ())
     if order in bad:
         return b.error("K0323", node, f"a {name} cannot be `{order}`",
@@ -562,7 +609,8 @@ def atomic(b: Body, node: ast.Call, base: tree.Expr, method: str) -> tree.Expr:
     if name in ("add", "sub", "and_", "or_", "xor") and not isinstance(
             elem, t.IntType | t.BitsType | t.NewtypeType) and not (
             isinstance(elem, t.EnumType) and elem.is_flags and name not in ("add", "sub")):
-        return b.error("K0323", node, f"`{name}` needs an integer; this is `{base.ty.name}`")
+        return b.error("K0323", node, f"`{name}` needs an integer; this is `{base.ty.name}`",
+                       help="use `load`, `store`, `swap` or `cas`")
     args = [expr.converted(b, a, elem, "this atomic") for a in node.args]
     if any(a.ty is t.POISON for a in args) or not isinstance(base, tree.Place):
         return b.poison(node)
@@ -578,10 +626,13 @@ def _order(b: Body, node: ast.expr) -> str | None:
 
 def _fence(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
     if len(node.args) > 1:
-        return b.error("K0335", node, "`fence` takes an order")
+        return b.error("K0335", node, "`fence` takes an order",
+                       help="for example `fence(release)`; alone, `fence()` is seq_cst")
     order = _order(b, node.args[0]) if node.args else "seq_cst"
     if order is None or order == "relaxed":
-        return b.error("K0323", node, "a fence is acquire, release, acq_rel or seq_cst")
+        return b.error("K0323", node, "a fence is acquire, release, acq_rel or seq_cst",
+                       help="a relaxed fence orders nothing: leave it out, or say what it must "
+                       "order")
     return tree.Fence(t.VOID, b.loc(node), order)
 
 
@@ -595,7 +646,8 @@ def _asm(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
     """asm("in al, dx", out=("a", u8), ins={"d": port}, clobbers=("memory",))."""
     if len(node.args) != 1 or not isinstance(node.args[0], ast.Constant) or not isinstance(
             node.args[0].value, str):
-        return b.error("K0804", node, "`asm` takes its template as a literal string")
+        return b.error("K0804", node, "`asm` takes its template as a literal string",
+                       help="for example `asm(\"pause\")`")
     outs: list[tuple[str, t.Type]] = []
     ins: list[tuple[str, tree.Expr]] = []
     clobbers: list[str] = []
@@ -649,14 +701,16 @@ def _asm_outputs(b: Body, node: ast.expr) -> list[tuple[str, t.Type]]:
     elif isinstance(node, ast.Tuple) and len(node.elts) == 2:
         pairs = [(node.elts[0], node.elts[1])]
     else:
-        b.error("K0804", node, "outputs are `out=(\"a\", u32)` or `out={\"a\": u32, \"d\": u32}`")
+        b.error("K0804", node, "outputs are `out=(\"a\", u32)` or `out={\"a\": u32, \"d\": u32}`",
+                help="the register comes first, then the type of what is read from it")
         return [("r", t.POISON)]
     out = []
     for key, value in pairs:
         name = key.value if isinstance(key, ast.Constant) else ""
         ty = typeexpr.resolve(b.cx, b.scope, value)
         if ty is not t.POISON and (not ty.is_scalar or isinstance(ty, t.SliceType | t.TupleType)):
-            b.error("K0804", value, f"a register cannot hold `{ty.name}`")
+            b.error("K0804", value, f"a register cannot hold `{ty.name}`",
+                    help="an output is an integer, a bool or a pointer; structs go through memory")
             ty = t.POISON
         out.append((str(name), ty))
     return out
@@ -664,7 +718,8 @@ def _asm_outputs(b: Body, node: ast.expr) -> list[tuple[str, t.Type]]:
 
 def _asm_inputs(b: Body, node: ast.expr) -> list[tuple[str, tree.Expr]]:
     if not isinstance(node, ast.Dict):
-        b.error("K0804", node, "inputs are `ins={\"a\": value, ...}`")
+        b.error("K0804", node, "inputs are `ins={\"a\": value, ...}`",
+                help="for example `ins={\"d\": port, \"a\": value}`")
         return [("r", b.poison(node))]
     out = []
     for key, value in zip(node.keys, node.values, strict=True):
@@ -675,7 +730,9 @@ def _asm_inputs(b: Body, node: ast.expr) -> list[tuple[str, tree.Expr]]:
         if made.ty.is_aggregate and isinstance(made, tree.Place):
             made = address(b, made, t.ptr(made.ty), value)
         if isinstance(made.ty, t.SliceType | t.TupleType):
-            made = b.error("K0804", value, f"a register cannot hold `{made.ty.name}`")
+            made = b.error("K0804", value, f"a register cannot hold `{made.ty.name}`",
+                           help="pass an integer or a pointer: of a slice, its address and its "
+                           "length")
         out.append((str(name), made))
     return out
 
@@ -696,7 +753,8 @@ def _symbol_address(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
     if not _unsafe(b, node) or not _counted(b, node, 1):
         return b.poison(node)
     if not isinstance(node.args[0], ast.Constant) or not isinstance(node.args[0].value, str):
-        return b.error("K0339", node.args[0], "this is a symbol's name: a literal string")
+        return b.error("K0339", node.args[0], "this is a symbol's name: a literal string",
+                       help="for example `symbol_address(\"_start\")`")
     name = str(node.args[0].value)
     made = tree.Global(name, name, t.U8, None, False, b.loc(node), extern=True, export=name)
     b.effects.globals[name] = made
@@ -714,7 +772,9 @@ def _bytes_of(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
         return b.poison(node)
     if not b.scope.module.unsafe and holds_pointers(place.ty):
         return b.error("K0801", node, f"`{place.ty.name}` holds pointers; its bytes are for unsafe "
-                       "modules")
+                       "modules",
+                       help="copy out the fields that may be seen, or say `UNSAFE: Final = True` "
+                       "with the reason")
     mark_address_taken(b, place)
     loc = b.loc(node)
     start = tree.Convert(t.mptr(t.U8), loc, "ptr", tree.AddrOf(t.ptr(place.ty), loc,

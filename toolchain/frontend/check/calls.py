@@ -7,7 +7,7 @@
     u8(n)               Convert(checked, n)
     ops.read(vp, n)     CallIndirect(Load ops.read, ...)
 
-Tests     tests/toolchain/test_check_calls.py, tests/toolchain/programs/
+Tests     tests/toolchain/test_messages.py, tests/toolchain/programs/
 """
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from toolchain.frontend.check import builtins, classes, expr, functions, typeexp
 from toolchain.frontend.check.body import Body, require_layout
 from toolchain.frontend.check.functions import Signature
 from toolchain.frontend.check.scope import Scope, nearest
-from toolchain.frontend.modules import Class, FunctionDecl, Vocabulary
+from toolchain.frontend.modules import Class, FunctionDecl, ModuleDecl, Vocabulary
 
 
 def call(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
@@ -36,8 +36,6 @@ def call(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
             return _vocabulary(b, node, meaning.made, want)
         if typeexpr.names_type(b.cx, b.scope, func):
             return construct(b, node, typeexpr.resolve(b.cx, b.scope, func), want)
-        if isinstance(meaning, Class):
-            return _generic_class(b, node, meaning, want)
         if isinstance(meaning, FunctionDecl):
             return function(b, node, meaning, want)
         if meaning is None and isinstance(func, ast.Name) and (
@@ -344,7 +342,9 @@ def indirect(b: Body, node: ast.Call, callee: tree.Expr, table: tuple[str, str] 
 
 def _attribute_call(b: Body, node: ast.Call, func: ast.Attribute, want: t.Type | None,
                     ) -> tree.Expr:
-    base = expr.access(b, func.value)
+    module = not expr.is_local(b, func.value) and isinstance(
+        b.cx.resolve(b.scope, func.value), ModuleDecl)
+    base = expr.access(b, func if module else func.value)    # of a module: says what it lacks
     name, ty = func.attr, base.ty
     if ty is t.POISON:
         for arg in node.args:
@@ -388,7 +388,8 @@ def method(b: Body, node: ast.expr, owner: tree.Expr, decl: FunctionDecl, args: 
     if made is None:
         return b.poison(node)
     if made.yields is not None:
-        return b.error("K0333", node, f"generator `{decl.name}` is used in a `for` only")
+        return b.error("K0333", node, f"generator `{decl.name}` is used in a `for` only",
+                       help=f"write `for item in {decl.name}(...):`")
     shaped = ast.copy_location(ast.Call(node, args, keywords), node)
     if made.function.params and made.function.params[0].name == "self" and isinstance(
             ty, t.StructType):
@@ -421,10 +422,13 @@ def _modify(b: Body, node: ast.Call, register: Any) -> tree.Expr:
     """`regs.CC.modify(EN=1, MPS=0)`: one load and one store."""
     ty = register.ty
     if not isinstance(ty, t.BitsType) or node.args:
-        return b.error("K0806", node, "modify(FIELD=value, ...) is for registers of @bits")
+        return b.error("K0806", node, "modify(FIELD=value, ...) is for registers of @bits",
+                       help="name the fields that change: `regs.CC.modify(EN=1, MPS=0)`; else "
+                       "assign the register")
     if register.register.access in ("RO", "WO"):
         return b.error("K0806", node, f"register `{register.register.name}` is "
-                       f"{register.register.access}: it cannot be read and written back")
+                       f"{register.register.access}: it cannot be read and written back",
+                       help="a write-only register is assigned whole: `regs.CC = Cc(EN=1)`")
     fields = _bit_fields(b, node, ty)
     if fields is None:
         return b.poison(node)
@@ -435,14 +439,6 @@ def _modify(b: Body, node: ast.Call, register: Any) -> tree.Expr:
 
 # ---- constructors and conversions ---------------------------------------------------------------
 
-def _generic_class(b: Body, node: ast.Call, decl: Class, want: t.Type | None) -> tree.Expr:
-    """`Ring(...)` of a generic class: the context or the arguments say which."""
-    if isinstance(want, t.StructType) and b.cx.instances.get(want, (None,))[0] is decl:
-        return construct(b, node, want, want)
-    return b.error("K0334", node, f"`{decl.name}` is generic: say of what",
-                   help=f"write `{decl.name}[...](...)`")
-
-
 def construct(b: Body, node: ast.Call, ty: t.Type, want: t.Type | None) -> tree.Expr:
     """`T(...)`: a struct's storage, bits, or a conversion to `T`."""
     if ty is t.POISON:
@@ -451,7 +447,7 @@ def construct(b: Body, node: ast.Call, ty: t.Type, want: t.Type | None) -> tree.
         return b.poison(node)
     if isinstance(ty, t.StructType):
         return _struct(b, node, ty)
-    if isinstance(ty, t.BitsType) and not node.args:
+    if isinstance(ty, t.BitsType) and (node.keywords or len(node.args) != 1):
         fields = _bit_fields(b, node, ty)
         return tree.StructLit(ty, b.loc(node), fields) if fields is not None else b.poison(node)
     if isinstance(ty, t.ArrayType) and not node.args:
@@ -550,7 +546,9 @@ def _bit_fields(b: Body, node: ast.Call, ty: t.BitsType) -> dict[str, tree.Expr]
                         field)
         if isinstance(made, tree.Const) and made.value >= 1 << field.width:
             made = b.error("K0311", keyword.value, f"{made.value} does not fit `{field.name}`, "
-                           f"which has {field.width} bit{'s' * (field.width != 1)}")
+                           f"which has {field.width} bit{'s' * (field.width != 1)}",
+                           help="use a smaller value, or declare the field wider: `Bits[high, "
+                           "low]`")
         if made.ty is t.POISON:
             return None
         fields[field.name] = made

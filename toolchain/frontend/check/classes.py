@@ -4,7 +4,7 @@
 A struct's type exists before its fields do, so that a struct may point to itself; its fields are
 filled in when someone needs its layout (`complete`).
 
-Tests     tests/toolchain/test_check_types.py
+Tests     tests/toolchain/test_messages.py
 """
 from __future__ import annotations
 
@@ -40,17 +40,15 @@ def instance(cx: Context, decl: Class, args: tuple[Any, ...] | None, scope: Scop
     if args is None:
         return t.POISON
     params = generic_parameters(cx, decl)
-    if not params:
-        cx.error("K0306", scope, node, f"`{decl.name}` is not generic",
-                 notes=(("declared here", decl.loc),))
-        return t.POISON
     key = (decl, args)
     if key not in cx.instances:
         env = {name: arg for (name, _), arg in zip(params, args, strict=True)}
         spelled = f"{decl.name}[{', '.join(_argument_name(a) for a in args)}]"
         if len(spelled) > 400:
             cx.error("K0319", scope, node, f"`{decl.name}` needs ever larger instances of itself",
-                     notes=(("declared here", decl.loc),))
+                     notes=(("declared here", decl.loc),),
+                     help="an instance must not need one of itself with a larger type: use a "
+                     "`Ptr[...]` to it")
             return t.POISON
         inner = Scope(decl.module, env, ((spelled, scope.loc(node)), *scope.trail))
         cx.instances[key] = _make(cx, decl, inner, args, spelled)
@@ -284,7 +282,9 @@ def _fill(cx: Context, decl: Class, scope: Scope, ty: t.StructType) -> None:
                 field_ty = typeexpr.resolve(cx, scope, item.annotation)
                 if isinstance(field_ty, t.VoidType) and field_ty is not t.POISON:
                     cx.error("K0301", scope, item.annotation,
-                             f"a field cannot be `{field_ty.name}`")
+                             f"a field cannot be `{field_ty.name}`",
+                             help="a field needs a type with values; what may be absent is "
+                             "`Ptr[T] | None`")
                     field_ty = t.POISON
                 if not complete(cx, field_ty, scope, item.annotation):
                     field_ty = t.POISON             # it contains itself: no pass may follow it
@@ -299,7 +299,8 @@ def _fill(cx: Context, decl: Class, scope: Scope, ty: t.StructType) -> None:
     call = calls[0] if calls else None
     align = _number(cx, scope, call, "align")
     if align is not None and (align & (align - 1) or not 0 < align <= 1 << 21):
-        cx.error("K0211", scope, node, f"align={align} is not a power of two up to 2 MiB")
+        cx.error("K0211", scope, node, f"align={align} is not a power of two up to 2 MiB",
+                 help="for example align=64")
         align = None
     ty.finish(fields, align=align)
     size = _number(cx, scope, call, "size")
@@ -332,7 +333,8 @@ def _member(cx: Context, scope: Scope, ty: t.EnumType, item: ast.stmt) -> None:
             if value is None:
                 return
             if not ty.base.holds(value):
-                cx.error("K0311", scope, item.value, f"{value} does not fit `{ty.base.name}`")
+                cx.error("K0311", scope, item.value, f"{value} does not fit `{ty.base.name}`",
+                         help="use a smaller value or a wider type, for example `@enum(u16)`")
                 return
             twin = next((n for n, v in ty.members.items() if v == value), None)
             if name in ty.members:
@@ -356,7 +358,8 @@ def _bits(cx: Context, decl: Class, scope: Scope, name: str, call: ast.Call | No
     if base is None:
         return t.POISON
     if base.signed:
-        cx.error("K0207", scope, decl.node, "a @bits class is kept in an unsigned integer")
+        cx.error("K0207", scope, decl.node, "a @bits class is kept in an unsigned integer",
+                 help="for example `@bits(u32)`")
         return t.POISON
     ty = t.BitsType(name, decl.module.name, decl.node.lineno, base)
     used, following = 0, 0
@@ -368,9 +371,11 @@ def _bits(cx: Context, decl: Class, scope: Scope, name: str, call: ast.Call | No
             mask = ((1 << field.width) - 1) << field.bit
             if field.bit + field.width > base.bits:
                 cx.error("K0214", scope, item, f"`{field.name}` needs bit "
-                         f"{field.bit + field.width - 1}; `{base.name}` ends at {base.bits - 1}")
+                         f"{field.bit + field.width - 1}; `{base.name}` ends at {base.bits - 1}",
+                         help="move the field down, or widen the class, for example `@bits(u64)`")
             elif used & mask:
-                cx.error("K0214", scope, item, f"`{field.name}` overlaps an earlier field")
+                cx.error("K0214", scope, item, f"`{field.name}` overlaps an earlier field",
+                         help="each bit has one name: check high and low in `Bits[high, low]`")
             elif field.name in ty.fields:
                 cx.error("K0201", scope, item.target, f"field `{field.name}` is declared twice",
                              help="rename one of them")
@@ -426,6 +431,8 @@ def _bit_field(cx: Context, scope: Scope, item: ast.AnnAssign, following: int) -
             width, ty = 1, t.BOOL
         else:
             found = typeexpr.resolve(cx, scope, note)
+            if found is t.POISON:
+                return None
             if not isinstance(found, t.EnumType):
                 cx.error("K0215", scope, note, "a bit field is unsigned, bool or an enum",
                          help="for example `Bit[0]`, `Bits[7, 4]` or `name: u3`")
@@ -435,7 +442,8 @@ def _bit_field(cx: Context, scope: Scope, item: ast.AnnAssign, following: int) -
     if ty is t.POISON:
         return None
     if isinstance(ty, t.EnumType) and any(v >> width or v < 0 for v in ty.members.values()):
-        cx.error("K0214", scope, item, f"not every member of `{ty.name}` fits {width} bits")
+        cx.error("K0214", scope, item, f"not every member of `{ty.name}` fits {width} bits",
+                 help="widen the field, or take members out of the enum")
         return None
     return t.Field(name, ty, item.lineno, 0, low, width, lock_letter(scope.module.source,
                                                                     item.lineno))

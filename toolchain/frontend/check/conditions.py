@@ -152,7 +152,7 @@ def compare(b: Body, node: ast.AST, op: str, left: tree.Expr, right: tree.Expr,
             if t.POISON in (left.ty, right.ty):
                 return b.poison(node)
             return tree.Compare(t.BOOL, loc, op, left, right)
-    hint = ""
+    hint = "convert one to the type of the other, or compare a field, element or length of it"
     if isinstance(left.ty, t.StructType):
         hint = "compare its fields, or `a is b` for the same storage"
     elif isinstance(left.ty, t.IntType) and isinstance(right.ty, t.IntType):
@@ -179,7 +179,8 @@ def _bytes_like(ty: t.Type) -> bool:
 def _slices_equal(b: Body, node: ast.AST, op: str, left: tree.Expr, right: tree.Expr,
                   left_node: ast.AST, right_node: ast.AST) -> tree.Expr:
     if left.ty.elem is not right.ty.elem:                            # type: ignore[attr-defined]
-        return b.error("K0316", node, f"cannot compare `{left.ty.name}` and `{right.ty.name}`")
+        return b.error("K0316", node, f"cannot compare `{left.ty.name}` and `{right.ty.name}`",
+                       help="compare slices of one type; else element by element in a loop")
     want = t.slice_of(left.ty.elem)                                  # type: ignore[attr-defined]
     left, right = b.coerce(left, want, left_node), b.coerce(right, want, right_node)
     return tree.SliceEqual(t.BOOL, b.loc(node), left, right, op == "ne")
@@ -263,7 +264,8 @@ def _in_tuple(b: Body, node: ast.Compare, left: tree.Expr, right: ast.Tuple | as
               ) -> tree.Expr:
     loc = b.loc(node)
     if left.ty is t.LITERAL or not right.elts:
-        return b.error("K0332", node, "nothing to look for")
+        return b.error("K0332", node, "nothing to look for",
+                       help="write `x in (A, B)` with a variable before `in` and values after it")
     saved, b.out = b.out, []
     held = b.temp(left.ty, left, left.loc)
     made: tree.Expr | None = None

@@ -9,7 +9,7 @@ Names in a constant resolve as in the rest of the module, lazily, so the order o
 does not matter; a constant that needs itself is reported.  Only whitelisted builtins exist, and
 nothing starting with an underscore may be reached, so a source file cannot touch the host.
 
-Tests     tests/toolchain/test_check_const.py
+Tests     tests/toolchain/test_messages.py
 """
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from typing import Any
 
 from toolchain.frontend import types as t
 from toolchain.frontend.check import classes, functions, typeexpr, vocabulary
-from toolchain.frontend.check.scope import Context, Scope, is_poisoned
+from toolchain.frontend.check.scope import Context, Scope, among, is_poisoned
 from toolchain.frontend.modules import (
     POISONED,
     Alias,
@@ -59,6 +59,30 @@ class Typed(int):
         made = super().__new__(cls, value)
         made.ty = ty
         return made
+
+
+class Flags(Typed):
+    """A member, or several, of an `@flags` class: combined they keep their type."""
+
+    def _combined(self, value: int) -> Any:
+        return Flags(value & ((1 << self.ty.size * 8) - 1), self.ty)
+
+    def __or__(self, other: int) -> Any:
+        return self._combined(int(self) | int(other))
+
+    def __and__(self, other: int) -> Any:
+        return self._combined(int(self) & int(other))
+
+    def __xor__(self, other: int) -> Any:
+        return self._combined(int(self) ^ int(other))
+
+    def __invert__(self) -> Any:
+        return self._combined(~int(self))
+
+
+def typed(value: int, ty: t.Type) -> Typed:
+    """`value` as compile-time code sees it."""
+    return Flags(value, ty) if isinstance(ty, t.EnumType) and ty.is_flags else Typed(value, ty)
 
 
 class StructValue(dict):
@@ -160,7 +184,8 @@ def python_value(cx: Context, scope: Scope, node: ast.expr, extra: dict[str, Any
         return _limited(eval, code, _Names(cx, scope, extra or {}))
     except ConstError as failed:
         if str(failed):
-            cx.error("K0502", scope, node, str(failed), help=failed.help)
+            cx.error("K0502", scope, node, str(failed), help=failed.help or "a constant is made "
+                     "when compiling: of literals, other constants and @comptime functions")
     except NameError as error:
         name = getattr(error, "name", None) or ""
         if not _declared_badly(cx, scope, name):
@@ -170,9 +195,11 @@ def python_value(cx: Context, scope: Scope, node: ast.expr, extra: dict[str, Any
         if name.isidentifier() and not _declared_badly(cx, scope, name):
             cx.unknown(scope, node, name)
         else:
-            cx.error("K0502", scope, node, f"this constant fails: KeyError {error}")
+            cx.error("K0502", scope, node, f"this constant fails: KeyError {error}",
+                     help="the key is not in the dict: test with `in` first")
     except RecursionError:
-        cx.error("K0502", scope, node, "this constant recurses without end")
+        cx.error("K0502", scope, node, "this constant recurses without end",
+                 help="give the recursion a case that ends it")
     except Exception as error:
         cx.error("K0502", scope, node,
                  f"this constant fails: {type(error).__name__}: {error}",
@@ -221,13 +248,15 @@ def _harmless(cx: Context, scope: Scope, node: ast.AST) -> bool:
             part.id if isinstance(part, ast.Name) else "")
         if name.startswith("__"):
             cx.error("K0503", scope, part if hasattr(part, "lineno") else node,
-                     f"`{name}` cannot be used in a constant")
+                     f"`{name}` cannot be used in a constant",
+                     help="write the value itself, or compute it in a @comptime function")
             return False
         if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Pow | ast.LShift):
             right = part.right
             if isinstance(right, ast.BinOp) or (isinstance(right, ast.Constant) and isinstance(
                     right.value, int) and right.value > 4096):
-                cx.error("K0503", scope, part, "this number is too large to be meant")
+                cx.error("K0503", scope, part, "this number is too large to be meant",
+                         help="the largest integers are 64 bits wide; is a count mistyped?")
                 return False
         if isinstance(part, ast.Import | ast.ImportFrom | ast.Await | ast.Yield):
             cx.error("K0503", scope, part, "@comptime code cannot do this",
@@ -245,7 +274,8 @@ def constant(cx: Context, decl: Constant) -> tuple[t.Type, ConstValue] | None:
     if decl.made is None:
         scope = Scope(decl.module)
         if decl.busy:
-            cx.error("K0204", scope, decl.node, f"constant `{decl.name}` is defined by itself")
+            cx.error("K0204", scope, decl.node, f"constant `{decl.name}` is defined by itself",
+                     help="give one of the constants in the circle a value of its own")
             decl.made = POISONED
             return None
         decl.busy = True
@@ -261,7 +291,9 @@ def constant(cx: Context, decl: Constant) -> tuple[t.Type, ConstValue] | None:
 def _make_constant(cx: Context, scope: Scope, decl: Constant) -> tuple[t.Type, Any] | None:
     node: ast.AnnAssign = decl.node
     if node.value is None:
-        cx.error("K0504", scope, node, f"constant `{decl.name}` has no value")
+        cx.error("K0504", scope, node, f"constant `{decl.name}` has no value",
+                 help=f"write `{decl.name}: Final = ...`; a variable has no Final: `{decl.name}: "
+                 "u32`")
         return None
     declared: t.Type | None = None
     if isinstance(node.annotation, ast.Subscript):
@@ -300,7 +332,8 @@ def converted(cx: Context, scope: Scope, node: ast.AST, value: Any, ty: t.Type,
     try:
         return ty, to_data(value, ty)
     except ConstError as failed:
-        cx.error("K0505", scope, node, str(failed), help=failed.help)
+        cx.error("K0505", scope, node, str(failed),
+                 help=failed.help or f"give a value that is a `{ty.name}`")
         return None
 
 
@@ -323,7 +356,7 @@ def to_data(value: Any, ty: t.Type) -> ConstValue:
     """`value` as constant data of type `ty`; raises ConstError with what does not fit."""
     if ty is t.LITERAL or ty is t.BOOL:
         if ty is t.BOOL and not isinstance(value, bool):
-            raise ConstError(f"{value!r} is not a bool")
+            raise ConstError(f"{value!r} is not a bool", "write True or False")
         return int(value)
     if isinstance(ty, t.IntType | t.NewtypeType | t.EndianType | t.BitsType | t.EnumType):
         return _integer_data(value, ty)
@@ -344,7 +377,8 @@ def to_data(value: Any, ty: t.Type) -> ConstValue:
         return to_data(value, ty.elem)
     if isinstance(ty, t.FnType) and isinstance(value, Symbol):
         if not t.lossless(value.ty, ty):
-            raise ConstError(f"`{value.symbol}` is a `{value.ty.name}`, not a `{ty.name}`")
+            raise ConstError(f"`{value.symbol}` is a `{value.ty.name}`, not a `{ty.name}`",
+                             "name a function with those parameters and that result")
         return SymbolRef(value.symbol, target=value.function)
     if isinstance(ty, t.PtrType):
         if value is None and ty.nullable:
@@ -363,11 +397,13 @@ def _integer_data(value: Any, ty: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise ConstError(f"{_shown(value)} is not a `{ty.name}`")
     if isinstance(value, Typed) and value.ty is not ty and not isinstance(value.ty, t.IntType):
-        raise ConstError(f"a `{value.ty.name}` is not a `{ty.name}`")
+        raise ConstError(f"a `{value.ty.name}` is not a `{ty.name}`",
+                         "take its number first: `bits_of(x)`")
     if isinstance(ty, t.EnumType) and not isinstance(value, Typed):
         raise ConstError(f"{value} is not a member of `{ty.name}`", f"write `{ty.name}.NAME`")
     if not base.holds(value):
-        raise ConstError(f"{value} does not fit `{ty.name}` ({base.minimum} to {base.maximum})")
+        raise ConstError(f"{value} does not fit `{ty.name}` ({base.minimum} to {base.maximum})",
+                         "use a smaller value or a wider type")
     return int(value)
 
 
@@ -376,12 +412,13 @@ def _array_data(value: Any, ty: t.ArrayType) -> ConstValue:
         value = value.encode("utf-8")
     if isinstance(value, bytes | bytearray) and ty.elem is t.U8:
         if len(value) > ty.count:
-            raise ConstError(f"{len(value)} bytes do not fit `{ty.name}`")
+            raise ConstError(f"{len(value)} bytes do not fit `{ty.name}`",
+                             f"use an `Array[u8, {len(value)}]`, or shorter bytes")
         return bytes(value).ljust(ty.count, b"\0")
     if not isinstance(value, list | tuple | range):
-        raise ConstError(f"{_shown(value)} is not an `{ty.name}`")
+        raise ConstError(f"{_shown(value)} is not an `{ty.name}`", "write a list: `[1, 2, 3]`")
     if len(value) != ty.count:
-        raise ConstError(f"{len(value)} items are not an `{ty.name}`")
+        raise ConstError(f"{len(value)} items are not an `{ty.name}`", f"give all {ty.count}")
     items = [to_data(v, ty.elem) for v in value]
     return bytes(items) if ty.elem is t.U8 else items
 
@@ -454,7 +491,7 @@ def from_data(ty: t.Type, data: ConstValue) -> Any:
     if ty is t.BOOL:
         return bool(data)
     if isinstance(data, int) and not isinstance(ty, t.PtrType):
-        return Typed(data, ty)
+        return typed(data, ty)
     if ty is t.STR:
         return data.decode("utf-8")
     if isinstance(ty, t.StructType):
@@ -504,15 +541,17 @@ def type_proxy(cx: Context, scope: Scope, ty: t.Type) -> Any:
     if isinstance(ty, t.EnumType):
         def member(name: str) -> Any:
             if name not in ty.members:
-                raise ConstError(f"`{ty.name}` has no member `{name}`")
-            return Typed(ty.members[name], ty)
-        return _TypeProxy(ty, attr=member, call=lambda v=0: Typed(int(v), ty))
+                raise ConstError(f"`{ty.name}` has no member `{name}`",
+                                 among(name, tuple(ty.members)))
+            return typed(ty.members[name], ty)
+        return _TypeProxy(ty, attr=member, call=lambda v=0: typed(int(v), ty))
     if isinstance(ty, t.StructType):
         def build(**fields: Any) -> StructValue:
             classes.complete(cx, ty, scope, scope.module.tree)
             for name in fields:
                 if name not in ty.fields:
-                    raise ConstError(f"`{ty.name}` has no field `{name}`")
+                    raise ConstError(f"`{ty.name}` has no field `{name}`",
+                                     among(name, tuple(ty.fields)))
             made = StructValue(fields)
             made.ty = ty
             return made
@@ -523,10 +562,11 @@ def type_proxy(cx: Context, scope: Scope, ty: t.Type) -> Any:
             for name, part in fields.items():
                 field = ty.fields.get(name)
                 if field is None:
-                    raise ConstError(f"`{ty.name}` has no field `{name}`")
+                    raise ConstError(f"`{ty.name}` has no field `{name}`",
+                                     among(name, tuple(ty.fields)))
                 if not 0 <= int(part) < 1 << field.width:
                     raise ConstError(f"{int(part)} does not fit the {field.width} bits of "
-                                     f"`{name}`")
+                                     f"`{name}`", "use a smaller value")
                 value |= int(part) << field.bit
             return Typed(value, ty)
         return _TypeProxy(ty, call=pack)

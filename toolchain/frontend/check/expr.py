@@ -8,7 +8,7 @@ access() gives storage as a place, even a scalar's; value() gives what can be co
 
 `want` is the type the context asks for; it only decides what a literal becomes.
 
-Tests     tests/toolchain/test_check_expr.py, tests/toolchain/programs/
+Tests     tests/toolchain/test_messages.py, tests/toolchain/programs/
 """
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from toolchain.frontend.check.body import (
     path_of,
     require_layout,
 )
-from toolchain.frontend.check.scope import is_poisoned, nearest
+from toolchain.frontend.check.scope import among, is_poisoned, nearest
 from toolchain.frontend.modules import (
     Alias,
     Class,
@@ -76,7 +76,8 @@ def read(b: Body, expr: tree.Expr, node: ast.AST) -> tree.Expr:
     """What is in a place or register."""
     if isinstance(expr, Register):
         if expr.register.access == "WO":
-            return b.error("K0806", node, f"register `{expr.register.name}` is write-only")
+            return b.error("K0806", node, f"register `{expr.register.name}` is write-only",
+                           help="keep what was written in a variable, and read that")
         if expr.register.count > 1 and expr.index is None:
             return b.error("K0806", node, f"`{expr.register.name}` is an array of registers",
                            help=f"say which: `{expr.register.name}[i]`")
@@ -134,7 +135,8 @@ def _constant(b: Body, node: ast.Constant, want: t.Type | None) -> tree.Expr:
 
 def _array_bytes(b: Body, node: ast.Constant, item: bytes, want: t.ArrayType) -> tree.Expr:
     if len(item) > want.count:
-        return b.error("K0311", node, f"{len(item)} bytes do not fit `{want.name}`")
+        return b.error("K0311", node, f"{len(item)} bytes do not fit `{want.name}`",
+                       help=f"use an `Array[u8, {len(item)}]`, or shorter bytes")
     return tree.ConstData(want, b.loc(node), item.ljust(want.count, b"\0"))
 
 
@@ -193,7 +195,9 @@ def _name(b: Body, node: ast.Name, want: t.Type | None) -> tree.Expr:
                            notes=((f"declared as `{found.ty.name}`", found.loc),))
         return tree.VarPlace(found.ty, loc, found)
     if isinstance(found, CaughtError):
-        return b.error("K0604", node, f"`{node.id}` is an error: use `{node.id}.code`")
+        return b.error("K0604", node, f"`{node.id}` is an error: use `{node.id}.code`",
+                       help="an error is a number: compare it, `e.code == ENOENT`, or raise it "
+                       "on, `raise e`")
     if node.id in b.frame.stored and node.id not in b.scope.env:
         outer = isinstance(b.cx.lookup(b.scope.module, node.id), Variable)
         hint = f"for the module's variable say `global {node.id}` first" if outer else "assign it"
@@ -204,7 +208,8 @@ def _name(b: Body, node: ast.Name, want: t.Type | None) -> tree.Expr:
     if isinstance(bound, int) and not isinstance(bound, bool):
         return tree.Const(t.LITERAL, loc, bound)
     if bound is not None:
-        return b.error("K0320", node, f"`{node.id}` is a type or field name, not a value")
+        return b.error("K0320", node, f"`{node.id}` is a type or field name, not a value",
+                       help="write a value of that type, or `sizeof(...)` or `offsetof(...)` of it")
     meaning = b.cx.lookup(b.scope.module, node.id)
     if meaning is None:
         unknown(b, node)
@@ -243,7 +248,8 @@ def declared(b: Body, node: ast.expr, meaning: Any) -> tree.Expr:
     if isinstance(meaning, Class | Alias | Parameter):
         return b.error("K0320", node, f"`{text}` is a type, not a value",
                        help=f"make one: `{text}(...)`")
-    return b.error("K0320", node, f"`{text}` is a module, not a value")
+    return b.error("K0320", node, f"`{text}` is a module, not a value",
+                   help=f"name something in it: `{text}.NAME`")
 
 
 def _vocabulary_help(name: str) -> str:
@@ -278,7 +284,9 @@ def _attribute(b: Body, node: ast.Attribute, want: t.Type | None) -> tree.Expr:
         caught = b.frame.names[root.id]
         if node.attr == "code":
             return tree.VarPlace(t.I32, b.loc(node), caught.var)
-        return b.error("K0604", node, f"an error has only `.code`, not `.{node.attr}`")
+        return b.error("K0604", node, f"an error has only `.code`, not `.{node.attr}`",
+                       help=f"write `{ast.unparse(node.value)}.code`; the names of codes are in "
+                       "kernel/lib/errno.py")
     if not is_local(b, root):
         meaning = b.cx.resolve(b.scope, node)
         if meaning is not None:
@@ -287,7 +295,7 @@ def _attribute(b: Body, node: ast.Attribute, want: t.Type | None) -> tree.Expr:
         if isinstance(base_meaning, ModuleDecl):
             names = tuple(base_meaning.names)
             return b.error("K0203", node, f"module `{base_meaning.name}` has no name "
-                           f"`{node.attr}`", help=nearest(node.attr, names))
+                           f"`{node.attr}`", help=among(node.attr, names))
         if typeexpr.names_type(b.cx, b.scope, root):
             return _type_attribute(b, node)
     return member(b, node, access(b, root))
@@ -307,7 +315,7 @@ def _type_attribute(b: Body, node: ast.Attribute) -> tree.Expr:
         if node.attr in ty.members:
             return tree.Const(ty, b.loc(node), ty.members[node.attr])
         return b.error("K0203", node, f"`{ty.name}` has no member `{node.attr}`",
-                       help=nearest(node.attr, tuple(ty.members)))
+                       help=among(node.attr, tuple(ty.members)))
     if isinstance(ty, t.IntType) and node.attr in ("MAX", "MIN"):
         return tree.Const(ty, b.loc(node), ty.maximum if node.attr == "MAX" else ty.minimum)
     if ty is t.POISON:
@@ -330,7 +338,7 @@ def member(b: Body, node: ast.Attribute, base: tree.Expr) -> tree.Expr:
         if found is not None:
             return Register(b.load(base), found, None, loc)
         return b.error("K0203", node, f"`{base.ty.regs.name}` has no register `{name}`",
-                       help=nearest(name, tuple(base.ty.regs.registers)))
+                       help=among(name, tuple(base.ty.regs.registers)))
     place = storage(b, base, node)
     if place is None:
         return b.poison(node)
@@ -500,7 +508,8 @@ def _constant_index(b: Body, node: ast.Subscript, whole: tree.Expr, index: tree.
     if isinstance(ty, t.ArrayType):
         if not -ty.count <= at < ty.count:
             return b.error("K0325", node.slice, f"index {at} is outside `{ty.name}`",
-                           f"valid: 0 to {ty.count - 1}")
+                           f"valid: 0 to {ty.count - 1}",
+                           help="a constant index may count from the end: -1 is the last")
         at %= ty.count
     elif at < 0:                     # counted from the end, as Python does
         length = tree.Len(t.U64, loc, whole)
@@ -517,7 +526,8 @@ def _tuple_item(b: Body, node: ast.Subscript, base: tree.Expr) -> tree.Expr:
         return b.poison(node)
     if not -len(items) <= at < len(items):
         return b.error("K0325", node.slice, f"index {at} is outside `{base.ty.name}`",
-                       f"valid: 0 to {len(items) - 1}")
+                       f"valid: 0 to {len(items) - 1}",
+                       help="a constant index may count from the end: -1 is the last")
     at %= len(items)
     return tree.TupleGet(items[at], b.loc(node), b.load(base), at)
 

@@ -3,7 +3,7 @@
 
     kprintf(f"cpu {n:>3}: {name}\\n")     "cpu ", n (width 3), ": ", name, "\\n"
 
-Tests     tests/toolchain/test_check_format.py
+Tests     tests/toolchain/test_messages.py
 """
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ A signature is made when someone asks for it; bodies are checked later, from `cx
 
 A signature that is wrong is reported once and has POISON where it is wrong.
 
-Tests     tests/toolchain/test_check_functions.py
+Tests     tests/toolchain/test_messages.py
 """
 from __future__ import annotations
 
@@ -59,7 +59,9 @@ def signature(cx: Context, decl: FunctionDecl) -> Signature | None:
     if decl.made is None:
         if generic_names(cx, decl, {}):
             cx.error("K0313", Scope(decl.module), decl.node,
-                     f"`{decl.name}` is generic; its address has no single type")
+                     f"`{decl.name}` is generic; its address has no single type",
+                     help="write a function that is not generic and calls it, and take that one's "
+                     "address")
             return None
         decl.made = _sign(cx, decl, Scope(decl.module), decl.name, None) or POISONED
     return None if decl.made is POISONED else decl.made
@@ -88,7 +90,9 @@ def instance(cx: Context, decl: FunctionDecl, env: dict[str, Any], scope: Scope,
         spelled = f"{head}{decl.name}[{args}]"
         outer = classes.scope_of(cx, owner).env if owner else {}
         if len(spelled) > 400:
-            cx.error("K0319", scope, node, f"`{decl.name}` needs ever larger instances of itself")
+            cx.error("K0319", scope, node, f"`{decl.name}` needs ever larger instances of itself",
+                     help="a generic function must not call itself with a larger type: write a "
+                     "loop")
             return None
         inner = Scope(decl.module, {**outer, **env}, ((spelled, scope.loc(node)), *scope.trail))
         cx.instances[key] = _sign(cx, decl, inner, spelled, owner, instance=True)
@@ -154,7 +158,8 @@ def _variable(cx: Context, decl: Variable) -> tree.Global | None:
     if ty is t.POISON or not classes.complete(cx, ty, scope, note):
         return None
     if isinstance(ty, t.VoidType):
-        cx.error("K0301", scope, note, f"a variable cannot be `{ty.name}`")
+        cx.error("K0301", scope, note, f"a variable cannot be `{ty.name}`",
+                 help="it has no values; a variable needs a type that does, such as `u32`")
         return None
     made = tree.Global(f"{decl.module.name}.{decl.name}", decl.name, ty, None, False, decl.loc,
                        percpu=percpu)
@@ -179,7 +184,9 @@ def _initial(cx: Context, scope: Scope, node: ast.expr, ty: t.Type, made: tree.G
         if name == "zeroed":
             if t.without_zero(ty) is not None and not scope.module.unsafe:
                 cx.error("K0801", scope, node, f"`{ty.name}` holds pointers that are never null: "
-                         "`zeroed` of it is for unsafe modules")
+                         "`zeroed` of it is for unsafe modules",
+                         help="make the pointers `| None`, give a value, or say `UNSAFE: Final = "
+                         "True` with the reason")
             return None
         if name == "symbol_address" and len(node.args) == 1 and isinstance(
                 node.args[0], ast.Constant):
@@ -253,7 +260,8 @@ def _parameters(cx: Context, made: Signature, owner: t.NominalType | None, decl:
                      help=f"take {hint}; callers pass the same expression")
             ty = t.POISON
         if isinstance(ty, t.VoidType) and ty is not t.POISON:
-            cx.error("K0301", scope, arg, f"a parameter cannot be `{ty.name}`")
+            cx.error("K0301", scope, arg, f"a parameter cannot be `{ty.name}`",
+                     help="leave it out, or give it a type with values")
             ty = t.POISON
         made.function.params.append(tree.Var(arg.arg, ty, "param", scope.loc(arg)))
     for arg, default in zip(node.args.args[len(node.args.args) - len(node.args.defaults):],
@@ -309,7 +317,8 @@ def _result(cx: Context, made: Signature) -> None:
     if result is t.POISON or not classes.complete(cx, result, scope, note):
         return
     if isinstance(result, t.AtomicType):
-        cx.error("K0315", scope, note, "an Atomic is storage: it cannot be returned")
+        cx.error("K0315", scope, note, "an Atomic is storage: it cannot be returned",
+                 help="return what it holds, `x.load()`, or a `Ptr[Atomic[T]]` to it")
         return
     function.result = result
     if result is t.NEVER:
@@ -329,7 +338,8 @@ def _attributes(cx: Context, made: Signature, decl: FunctionDecl) -> None:
         elif name in ("recursive", "entry"):
             value = const.size(cx, scope, args[0]) if args else None
             if value is None:
-                cx.error("K0219", scope, expr, f"`@{name}` needs a number")
+                cx.error("K0219", scope, expr, f"`@{name}` needs a number",
+                         help=f"for example `@{name}({'32' if name == 'recursive' else '16384'})`")
                 continue
             setattr(attrs, "recursive" if name == "recursive" else "entry_stack", value)
         elif name in ("hook", "fault_site", "section"):
@@ -347,16 +357,22 @@ def _attributes(cx: Context, made: Signature, decl: FunctionDecl) -> None:
             cx.error("K0105", scope, expr, f"`@{name}` is for classes",
                      help="remove it, or write `class`")
     if attrs.inline and attrs.noinline:
-        cx.error("K0219", scope, node, "a function cannot be both @inline and @noinline")
+        cx.error("K0219", scope, node, "a function cannot be both @inline and @noinline",
+                 help="keep one of them; without either the compiler decides")
     if made.yields not in (None, t.POISON) and not attrs.inline:
         cx.error("K0218", scope, node, f"generator `{node.name}` must be @inline",
                  help="its body is expanded into the loop that uses it; nothing is allocated")
 
 
+_EXAMPLES = {"hook": "clock", "fault_site": "alloc", "section": ".text.boot", "extern": "outb",
+             "export": "_start", "table": "tests", "driver": "nvme"}
+
+
 def _text(cx: Context, scope: Scope, expr: ast.expr, name: str, args: list[ast.expr]) -> str:
     if len(args) == 1 and isinstance(args[0], ast.Constant) and isinstance(args[0].value, str):
         return args[0].value
-    cx.error("K0219", scope, expr, f"`@{name}` needs a string")
+    cx.error("K0219", scope, expr, f"`@{name}` needs a string",
+             help=f"for example `@{name}(\"{_EXAMPLES.get(name, 'name')}\")`")
     return ""
 
 
@@ -373,7 +389,8 @@ def _implements(cx: Context, made: Signature, expr: ast.expr, args: list[ast.exp
         cx.error("K0220", scope, made.node,
                  f"`{made.function.name}` does not have the signature of the upcall",
                  f"this is `{have.name}`",
-                 notes=((f"the upcall is `{want.name}`", upcall.function.loc),))
+                 notes=((f"the upcall is `{want.name}`", upcall.function.loc),),
+                 help="give it the parameters and the result of the upcall")
         return
     made.function.attrs.export = upcall.function.symbol
     cx.instances[("implements", made.function.symbol)] = upcall.function.symbol
@@ -394,7 +411,8 @@ def _table(cx: Context, made: Signature, name: str, expr: ast.expr, call: ast.Ca
         key = const.size(cx, scope, args[0]) or 0
         args = args[1:]
     elif name != "table":
-        cx.error("K0219", scope, expr, f"`@{name}` needs its number")
+        cx.error("K0219", scope, expr, f"`@{name}` needs its number",
+                 help=f"for example `@{name}(3)`")
     data = tuple(const.integer(cx, scope, a) or 0 for a in args[:4])
     function.attrs.tables.append(tree.TableEntry(
         table, key, label, name == "syscall", data, function.symbol, scope.loc(expr)))

@@ -8,7 +8,7 @@
     for td in q.each():             the body of `each`, its `yield e` replaced by
         use(td)                     `td = e; use(td)`
 
-Tests     tests/toolchain/test_check_loops.py, tests/toolchain/programs/
+Tests     tests/toolchain/test_messages.py, tests/toolchain/programs/
 """
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from typing import Any
 from toolchain.frontend import tree
 from toolchain.frontend import types as t
 from toolchain.frontend.check import (
+    assign,
     calls,
     classes,
     conditions,
@@ -175,7 +176,7 @@ def _bind_item(b: Body, target: ast.expr, item: tree.Expr) -> None:
         return
     if isinstance(target, ast.Name) and target.id == "_":
         return
-    stmt.bind(b, target, item)
+    assign.bind(b, target, item)
 
 
 # ---- what can be looped over --------------------------------------------------------------------
@@ -457,10 +458,12 @@ def _expand(b: Body, node: ast.For, made: Signature, first: list[tree.Expr], cal
     loc = b.loc(node)
     symbol = made.function.symbol
     if made.yields is None:
-        b.error("K0333", call, f"`{made.function.name}` is no generator")
+        b.error("K0333", call, f"`{made.function.name}` is no generator",
+                help="what a `for` runs over yields: `@inline`, `-> Iterator[T]`, with a `yield`")
         return
     if symbol in b.expanding or len(b.expanding) >= EXPANSION_LIMIT:
-        b.error("K0218", call, f"generator `{made.function.name}` is expanded inside itself")
+        b.error("K0218", call, f"generator `{made.function.name}` is expanded inside itself",
+                help="a generator cannot use itself: write a loop with a stack of its own")
         return
     count = sum(isinstance(p, ast.Yield) for p in ast.walk(made.node))
     if count != 1:
@@ -507,11 +510,10 @@ def _arguments(b: Body, node: ast.expr, made: Signature, first: list[tree.Expr],
 def yielded(b: Body, node: ast.Yield) -> None:
     """`yield e` in an expanded generator: the user's target and loop body."""
     expansion = b.frame.generator
-    if expansion is None:
-        b.error("K0218", node, "`yield` stands in an @inline generator only")
-        return
+    assert expansion is not None         # what has a `yield` is checked as part of a loop only
     if node.value is None:
-        b.error("K0218", node, "`yield` needs a value")
+        b.error("K0218", node, "`yield` needs a value",
+                help="write `yield item`")
         return
     loc = b.loc(node)
     item = expr.converted(b, node.value, expansion.element, "what is yielded")
@@ -534,7 +536,8 @@ def yielded(b: Body, node: ast.Yield) -> None:
 def generator_return(b: Body, node: ast.Return) -> None:
     """`return` in an expanded generator: the loop is over."""
     if node.value is not None:
-        b.error("K0218", node, "a generator returns nothing")
+        b.error("K0218", node, "a generator returns nothing",
+                help="`return` alone ends the loop; yield what the loop should see")
     expansion = b.frame.generator
     b.out.append(tree.Break(b.loc(node), expansion.end))
     if b.flow is not None:

@@ -87,7 +87,8 @@ def combine(b: Body, node: ast.AST, op: str, left: tree.Expr, right: tree.Expr,
     if t.POISON in (left.ty, right.ty):
         return b.poison(node)
     if op in ("floordiv", "mod") and isinstance(right, tree.Const) and right.value == 0:
-        return b.error("K0326", right_node, "division by zero")
+        return b.error("K0326", right_node, "division by zero",
+                       help="test the divisor first, or check the constant")
     if ty is t.BOOL:
         return tree.Compare(t.BOOL, b.loc(node), "ne", left, right) if op == "xor" else (
             tree.Binary(t.BOOL, b.loc(node), op, left, right))
@@ -110,15 +111,18 @@ def _no_operator(b: Body, node: ast.AST, op: str) -> tree.Expr:
 def _fold(b: Body, node: ast.AST, op: str, left: Any, right: Any) -> tree.Expr:
     x, y = left.value, right.value
     if op in ("floordiv", "mod") and y == 0:
-        return b.error("K0326", node, "division by zero")
+        return b.error("K0326", node, "division by zero",
+                       help="test the divisor first, or check the constant")
     if op in ("shl", "shr", "pow") and not 0 <= y <= 4096:
-        return b.error("K0326", node, f"{y} is not a usable count")
+        return b.error("K0326", node, f"{y} is not a usable count",
+                       help="counts of `<<`, `>>` and `**` are 0 to 4096 in constants")
     result = {"add": lambda: x + y, "sub": lambda: x - y, "mul": lambda: x * y,
               "floordiv": lambda: x // y, "mod": lambda: x % y, "and": lambda: x & y,
               "or": lambda: x | y, "xor": lambda: x ^ y, "shl": lambda: x << y,
               "shr": lambda: x >> y, "pow": lambda: x ** y}[op]()
     if abs(result) >= const.BIGGEST:
-        return b.error("K0503", node, "this number is too large to be meant")
+        return b.error("K0503", node, "this number is too large to be meant",
+                       help="the largest integers are 64 bits wide; is a count mistyped?")
     return tree.Const(t.LITERAL, b.loc(node), result)
 
 
@@ -253,7 +257,8 @@ def unary(b: Body, node: ast.UnaryOp, want: t.Type | None) -> tree.Expr:
         return tree.Unary(ty, b.loc(node), op, operand)
     if not isinstance(ty, t.IntType):
         return b.error("K0316", node, f"cannot apply `{'-' if op == 'neg' else '~'}` to "
-                       f"`{ty.name}`")
+                       f"`{ty.name}`",
+                       help="negate a condition with `not`; `-` and `~` are for integers")
     if op == "neg" and not ty.signed and not b.wrap:
         return b.error("K0328", node, f"`-x` of a `{ty.name}` fits only for 0",
                        help=f"write `wrapping(-x)` if wrap is meant, or convert to "

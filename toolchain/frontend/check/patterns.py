@@ -8,7 +8,7 @@
 
 Plain constant cases become one Switch; guards and bytes become a chain of tests in a Block.
 
-Tests     tests/toolchain/test_check_match.py, tests/toolchain/programs/
+Tests     tests/toolchain/test_messages.py, tests/toolchain/programs/
 """
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from typing import Any
 
 from toolchain.frontend import tree
 from toolchain.frontend import types as t
-from toolchain.frontend.check import conditions, expr, stmt, typeexpr
+from toolchain.frontend.check import assign, conditions, expr, stmt, typeexpr
 from toolchain.frontend.check.body import Body, address
 
 
@@ -223,7 +223,8 @@ def _check_reached(b: Body, subject: Subject, cases: list[tuple[Case, ast.match_
         for key in keys:
             if key in seen:
                 b.error("K0347", part.pattern, "this case has been taken above",
-                        notes=(("here", b.loc(seen[key])),))
+                        notes=(("here", b.loc(seen[key])),),
+                        help="remove it, or match another value")
                 return
         if part.guard is None:
             for key in keys:
@@ -263,7 +264,7 @@ def _bind(b: Body, case: Case) -> None:
             item = (tree.AddrOf(t.ptr(value.ty), value.loc, value) if value.ty.is_aggregate
                     else b.load(value))
         target = ast.copy_location(ast.Name(name, ast.Store()), where)
-        stmt.bind(b, target, item)
+        assign.bind(b, target, item)
 
 
 def _case_body(b: Body, case: Case, part: ast.match_case) -> list[tree.Stmt]:

@@ -4,7 +4,7 @@
     lwkt.gettoken       module `kernel.lwkt` -> its name `gettoken` -> (re-exported) token.gettoken
     T                   the type a generic instance was made with
 
-Tests     tests/toolchain/test_modules.py
+Tests     tests/toolchain/test_bad_input.py
 """
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class Context:
                     names = tuple(home.names)
                     self.error("K0203", scope, imported.node,
                                f"`{imported.target}` has no name `{imported.attr}`",
-                               help=nearest(imported.attr or "", names))
+                               help=among(imported.attr or "", names))
             return
         if name in scope.locals:
             self.error("K0501", scope, node, f"`{name}` is known at run time only",
@@ -140,6 +140,14 @@ def nearest(name: str, known: tuple[str, ...]) -> str:
     """`did you mean ...?`, or ""."""
     close = difflib.get_close_matches(name, known, 1, 0.6)
     return f"did you mean `{close[0]}`?" if close else ""
+
+
+def among(name: str, known: tuple[str, ...]) -> str:
+    """The nearest of the names that something has, or all of them if they are few."""
+    if not known:
+        return "it has none"
+    shown = ", ".join(known[:8]) + (" ..." if len(known) > 8 else "")
+    return nearest(name, known) or f"it has {shown}"
 
 
 _WIDTHS = frozenset({"u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64"})

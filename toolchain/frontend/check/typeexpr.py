@@ -7,7 +7,7 @@
 
 What is wrong is reported here, once, and becomes POISON.
 
-Tests     tests/toolchain/test_check_types.py
+Tests     tests/toolchain/test_messages.py
 """
 from __future__ import annotations
 
@@ -76,7 +76,8 @@ def _quoted(cx: Context, scope: Scope, node: ast.Constant, text: str) -> t.Type:
     try:
         inner = ast.parse(text, mode="eval").body
     except SyntaxError:
-        cx.error("K0301", scope, node, "this string is not a type")
+        cx.error("K0301", scope, node, "this string is not a type",
+                 help="for example `\"Ptr[Thread]\"`")
         return t.POISON
     for part in ast.walk(inner):
         if hasattr(part, "lineno"):
@@ -89,7 +90,8 @@ def _name(cx: Context, scope: Scope, node: ast.Name) -> t.Type:
     if isinstance(bound, t.Type):
         return bound
     if bound is not None:
-        cx.error("K0301", scope, node, f"`{node.id}` is a value, not a type")
+        cx.error("K0301", scope, node, f"`{node.id}` is a value, not a type",
+                 help="in an Array's length it may stand: `Array[T, N]`")
         return t.POISON
     if node.id == "bool" and "bool" not in scope.module.names:
         return t.BOOL
@@ -103,7 +105,8 @@ def _name(cx: Context, scope: Scope, node: ast.Name) -> t.Type:
 def _decl(cx: Context, scope: Scope, node: ast.expr, meaning: Any) -> t.Type:
     text = ast.unparse(node)
     if meaning is None:
-        cx.error("K0202", scope, node, f"`{text}` is not declared")
+        cx.error("K0202", scope, node, f"`{text}` is not declared",
+                 help="import the module, or correct the name")
     elif is_poisoned(meaning):
         pass
     elif isinstance(meaning, Vocabulary):
@@ -116,7 +119,8 @@ def _decl(cx: Context, scope: Scope, node: ast.expr, meaning: Any) -> t.Type:
             cx.error("K0302", scope, node, f"`{text}` needs to be told of what",
                      help=_form_help(meaning.made))
         else:
-            cx.error("K0301", scope, node, f"`{text}` is not a type")
+            cx.error("K0301", scope, node, f"`{text}` is not a type",
+                     help="a type is u8 to u64, bool, a class, or a form such as `Ptr[T]`")
     elif isinstance(meaning, Class):
         if classes.generic_parameters(cx, meaning):
             cx.error("K0302", scope, node, f"`{text}` is generic: say of what",
@@ -133,7 +137,8 @@ def _decl(cx: Context, scope: Scope, node: ast.expr, meaning: Any) -> t.Type:
     else:
         what = {Constant: "a constant", Variable: "a variable", FunctionDecl: "a function",
                 ModuleDecl: "a module"}.get(type(meaning), "not a type")
-        cx.error("K0301", scope, node, f"`{text}` is {what}, not a type")
+        cx.error("K0301", scope, node, f"`{text}` is {what}, not a type",
+                 help="write the type of what is meant, such as `u32` or the name of a class")
     return t.POISON
 
 
@@ -149,7 +154,9 @@ def _alias(cx: Context, decl: Decl) -> t.Type:
     if decl.made is None:
         scope = Scope(decl.module)
         if decl.busy:
-            cx.error("K0204", scope, decl.node, f"`{decl.name}` is defined by itself")
+            cx.error("K0204", scope, decl.node, f"`{decl.name}` is defined by itself",
+                     help="a type that refers to itself is a class: @struct, with a `Ptr` to "
+                     "itself")
             return t.POISON
         decl.busy = True
         decl.made = resolve(cx, scope, decl.node.value)
@@ -198,9 +205,11 @@ def _subscript(cx: Context, scope: Scope, node: ast.Subscript) -> t.Type:
         if isinstance(node.value, ast.Name):
             cx.unknown(scope, node.value, text)
         else:
-            cx.error("K0202", scope, node.value, f"`{text}` is not declared")
+            cx.error("K0202", scope, node.value, f"`{text}` is not declared",
+                     help="import the module, or correct the name")
     else:
-        cx.error("K0306", scope, node, f"`{ast.unparse(node.value)}` takes no arguments in [ ]")
+        cx.error("K0306", scope, node, f"`{ast.unparse(node.value)}` takes no arguments in [ ]",
+                 help=f"write `{ast.unparse(node.value)}` alone")
     return t.POISON
 
 
@@ -215,7 +224,9 @@ def _arguments(cx: Context, scope: Scope, node: ast.Subscript, decl: Class, args
     if len(params) != len(args):
         cx.error("K0306", scope, node,
                  f"`{decl.name}` takes {len(params)} argument{'s' * (len(params) != 1)} in [ ], "
-                 f"not {len(args)}", notes=(("declared here", decl.loc),))
+                 f"not {len(args)}", notes=(("declared here", decl.loc),),
+                 help=f"write `{decl.name}[{', '.join(name for name, _ in params)}]`, with each "
+                 "filled in")
         return None
     out: list[Any] = []
     for (_, kind), arg in zip(params, args, strict=True):
@@ -235,14 +246,16 @@ def generic_argument(cx: Context, scope: Scope, kind: str, node: ast.expr) -> An
             return node.value
         if isinstance(node, ast.Name) and isinstance(scope.env.get(node.id), str):
             return scope.env[node.id]
-        cx.error("K0306", scope, node, "this argument is a field's name: write it as a string")
+        cx.error("K0306", scope, node, "this argument is a field's name: write it as a string",
+                 help="for example `List[Thread, \"link\"]`")
         return None
     return const.size(cx, scope, node)
 
 
 def _one(cx: Context, scope: Scope, node: ast.Subscript, args: list[ast.expr], ) -> t.Type:
     if len(args) != 1:
-        cx.error("K0306", scope, node, f"`{ast.unparse(node.value)}` takes one type in [ ]")
+        cx.error("K0306", scope, node, f"`{ast.unparse(node.value)}` takes one type in [ ]",
+                 help=f"for example `{ast.unparse(node.value)}[u32]`")
         return t.POISON
     return resolve(cx, scope, args[0])
 
@@ -266,7 +279,8 @@ def _mmio(cx: Context, scope: Scope, node: ast.Subscript, args: list[ast.expr]) 
     if isinstance(elem, t.RegsType):
         return t.mmio(elem)
     if elem is not t.POISON:
-        cx.error("K0307", scope, node, f"`Mmio` takes a @regs class, not `{elem.name}`")
+        cx.error("K0307", scope, node, f"`Mmio` takes a @regs class, not `{elem.name}`",
+                 help="declare the registers in a class marked @regs, and name it")
     return t.POISON
 
 
@@ -280,7 +294,8 @@ def _array(cx: Context, scope: Scope, node: ast.Subscript, args: list[ast.expr])
     if elem is t.POISON or count is None:
         return t.POISON
     if isinstance(elem, t.VoidType):
-        cx.error("K0301", scope, args[0], f"an array of `{elem.name}` holds nothing")
+        cx.error("K0301", scope, args[0], f"an array of `{elem.name}` holds nothing",
+                 help="its elements need a type with values, such as `u32`")
         return t.POISON
     if isinstance(elem, t.NominalType) and not isinstance(elem, t.RegsType):
         classes.complete(cx, elem, scope, args[0])
@@ -319,7 +334,8 @@ def _no_block(cx: Context, scope: Scope, node: ast.Subscript, args: list[ast.exp
     if isinstance(inner, t.FnType):
         return t.fn(inner.params, inner.result, inner.throws, True)
     if inner is not t.POISON:
-        cx.error("K0307", scope, node, "`NoBlock` takes a function type: `NoBlock[Fn[...]]`")
+        cx.error("K0307", scope, node, "`NoBlock` takes a function type: `NoBlock[Fn[...]]`",
+                 help="for example `NoBlock[Fn[[u32], None]]`")
     return t.POISON
 
 
@@ -340,7 +356,8 @@ def _union(cx: Context, scope: Scope, node: ast.expr, args: list[ast.expr]) -> t
     if len(variants) != len(args):
         return t.POISON
     if len(set(variants)) != len(variants) or len(variants) < 2:
-        cx.error("K0307", scope, node, "a Union names two or more different structs")
+        cx.error("K0307", scope, node, "a Union names two or more different structs",
+                 help="for example `Request = Union[Read, Write]`, of classes marked @struct")
         return t.POISON
     union = t.union_of(tuple(variants))
     if not union.complete:
