@@ -166,16 +166,8 @@ def detach(kind: Ptr[MallocType]) -> None:
     """
     if kind.index == 0:
         return
-    left = sum(kind)
-    assert left.inuse == 0, "memory of this type is in use"
-    with lock:
-        for cpu in range(globaldata.ncpus):
-            theirs = cpu_uses[cpu]
-            if theirs is not None:
-                theirs[kind.index] = Use()
-        types[kind.index] = None
-        kind.index = 0
-        kind.loosememuse.store(0)
+    assert sum(kind).inuse == 0, "memory of this type is in use"
+    forget(kind)
 
 
 def sum(kind: Ptr[MallocType]) -> Sum:
@@ -194,3 +186,17 @@ def sum(kind: Ptr[MallocType]) -> Sum:
             frees += use.frees
     total.inuse = wrapping(total.calls - frees)
     return total
+
+
+def forget(kind: Ptr[MallocType]) -> None:
+    """End a type whose memory is gone, whatever was still counted as in use."""
+    if kind.index == 0:
+        return
+    with lock:
+        for cpu in range(globaldata.ncpus):
+            theirs = cpu_uses[cpu]
+            if theirs is not None:
+                theirs[kind.index] = Use()
+        types[kind.index] = None
+        kind.index = 0
+        kind.loosememuse.store(0)

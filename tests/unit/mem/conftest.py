@@ -19,7 +19,7 @@ MIB = 1 << 20
 
 
 class System:
-    """A host build with a machine behind it: `mem.kmalloc.kmalloc(...)`, `mem.machine`."""
+    """A host build with a machine behind it: `mem.slab.kmalloc(...)`, `mem.machine`."""
 
     def __init__(self, module) -> None:
         self.module = module
@@ -32,7 +32,7 @@ class System:
         self.machine: Machine = None        # type: ignore[assignment]
 
     def start(self, cpus: int = 1, regions=((1 * MIB, 63 * MIB),), space: int = 64 * MIB,
-              debug: bool = False, upto: str = "kmalloc") -> None:
+              debug: bool = False, upto: str = "slab") -> None:
         """Bring memory up on `cpus` CPUs."""
         self.machine = machine = Machine(list(regions), space)
         machine.attach(self.module, cpus)
@@ -44,9 +44,9 @@ class System:
         machine.each(self.kva.init_cpu)
         if upto == "kva":
             return
-        self.kmalloc.init(sum(size for _, size in machine.regions))
-        machine.each(self.kmalloc.init_cpu)
-        self.globals.__setattr__("kernel.mem.kmalloc.debug", debug)
+        self.slab.init(sum(size for _, size in machine.regions))
+        machine.each(self.slab.init_cpu)
+        self.globals.__setattr__("kernel.mem.slab.debug", debug)
 
     def stop(self) -> None:
         """Take the machine away."""

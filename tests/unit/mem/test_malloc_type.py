@@ -19,8 +19,8 @@ def test_a_type_gets_its_number_and_limit_at_its_first_use(mem):
     mem.start()
     kind, other = mem.type("a"), mem.type("b", limit=5 * MIB)
     assert kind.index == 0 and numbers(mem, kind) == (0, 0, 0)
-    mem.kmalloc.kmalloc_nowait(8, kind, mem.NOWAIT)
-    mem.kmalloc.kmalloc_nowait(8, other, mem.NOWAIT)
+    mem.slab.kmalloc_nowait(8, kind, mem.NOWAIT)
+    mem.slab.kmalloc_nowait(8, other, mem.NOWAIT)
     assert (kind.index, other.index) == (1, 2)
     assert (kind.limit, other.limit) == (63 * MIB // 10, 5 * MIB)
 
@@ -31,11 +31,11 @@ def test_only_the_sum_over_cpus_means_something(mem):
     chunks = []
     for cpu in range(3):
         mem.machine.on(cpu)
-        chunks += [mem.kmalloc.kmalloc_nowait(100, kind, mem.NOWAIT).address for _ in range(10)]
+        chunks += [mem.slab.kmalloc_nowait(100, kind, mem.NOWAIT).address for _ in range(10)]
     assert numbers(mem, kind) == (30 * 104, 30, 30)
     mem.machine.on(1)
     for chunk in chunks:
-        mem.kmalloc.free_address(chunk, kind)
+        mem.slab.free_address(chunk, kind)
     uses = mem.var("malloc_type.uses")[kind.index]
     assert uses.frees == 30 and uses.calls == 10        # this CPU alone: 20 freed too many
     assert numbers(mem, kind) == (0, 0, 30)
@@ -44,11 +44,11 @@ def test_only_the_sum_over_cpus_means_something(mem):
 def test_pages_are_counted_whole(mem):
     mem.start()
     kind = mem.type()
-    first = mem.kmalloc.kmalloc_nowait(4096, kind, mem.NOWAIT)
-    second = mem.kmalloc.kmalloc_nowait(40000, kind, mem.NOWAIT)
+    first = mem.slab.kmalloc_nowait(4096, kind, mem.NOWAIT)
+    second = mem.slab.kmalloc_nowait(40000, kind, mem.NOWAIT)
     assert numbers(mem, kind) == (11 * 4096, 2, 2)
-    mem.kmalloc.free_address(first.address, kind)
-    mem.kmalloc.free_address(second.address, kind)
+    mem.slab.free_address(first.address, kind)
+    mem.slab.free_address(second.address, kind)
     assert numbers(mem, kind) == (0, 0, 2)
 
 
@@ -61,23 +61,23 @@ def test_the_limit_holds(mem, size, cpus):
     while len(failed) < cpus:
         for cpu in range(cpus):
             mem.machine.on(cpu)
-            chunk = mem.kmalloc.kmalloc_nowait(size, kind, mem.NOWAIT)
+            chunk = mem.slab.kmalloc_nowait(size, kind, mem.NOWAIT)
             if chunk is None:
                 failed.add(cpu)
             else:
                 chunks.append(chunk.address)
     memuse = numbers(mem, kind)[0]
     assert limit - cpus * LOOSE <= memuse <= limit + cpus * LOOSE
-    assert mem.kmalloc.kmalloc_nowait(size, kind, mem.NOWAIT) is None
+    assert mem.slab.kmalloc_nowait(size, kind, mem.NOWAIT) is None
     for chunk in chunks[len(chunks) // 2:]:
-        mem.kmalloc.free_address(chunk, kind)
-    assert mem.kmalloc.kmalloc_nowait(size, kind, mem.NOWAIT) is not None
+        mem.slab.free_address(chunk, kind)
+    assert mem.slab.kmalloc_nowait(size, kind, mem.NOWAIT) is not None
 
 
 def test_one_cpu_alone_reaches_the_limit_to_the_byte(mem):
     mem.start()
     kind = mem.type(limit=MIB)
-    while mem.kmalloc.kmalloc_nowait(128, kind, mem.NOWAIT) is not None:
+    while mem.slab.kmalloc_nowait(128, kind, mem.NOWAIT) is not None:
         pass
     assert numbers(mem, kind)[0] == MIB
 
@@ -87,19 +87,19 @@ def test_the_limit_without_nullok_is_a_panic_that_names_the_type(mem):
     kind = mem.type("greedy", limit=100_000)
     with pytest.raises(host.Panic, match="greedy"):
         for _ in range(1000):
-            mem.kmalloc.kmalloc_nowait(1000, kind, mem.M.RNOWAIT)
+            mem.slab.kmalloc_nowait(1000, kind, mem.M.RNOWAIT)
 
 
 def test_a_detached_type_leaves_its_number_to_the_next(mem):
     mem.start(cpus=2)
     kind, other = mem.type("a"), mem.type("b")
-    chunk = mem.kmalloc.kmalloc_nowait(8, kind, mem.NOWAIT)
+    chunk = mem.slab.kmalloc_nowait(8, kind, mem.NOWAIT)
     with pytest.raises(host.Panic, match="in use"):
         mem.malloc_type.detach(kind)
     mem.machine.threads[0].critcount = 0
-    mem.kmalloc.free_address(chunk.address, kind)
+    mem.slab.free_address(chunk.address, kind)
     mem.malloc_type.detach(kind)
-    mem.kmalloc.kmalloc_nowait(8, other, mem.NOWAIT)
+    mem.slab.kmalloc_nowait(8, other, mem.NOWAIT)
     assert other.index == 1 and numbers(mem, other) == (8, 1, 1)
 
 
@@ -107,6 +107,6 @@ def test_there_is_room_for_255_types(mem):
     mem.start()
     kinds = [mem.type(str(n)) for n in range(256)]
     for kind in kinds[:255]:
-        assert mem.kmalloc.kmalloc_nowait(8, kind, mem.NOWAIT) is not None
+        assert mem.slab.kmalloc_nowait(8, kind, mem.NOWAIT) is not None
     with pytest.raises(host.Panic, match="255 already"):
-        mem.kmalloc.kmalloc_nowait(8, kinds[255], mem.NOWAIT)
+        mem.slab.kmalloc_nowait(8, kinds[255], mem.NOWAIT)

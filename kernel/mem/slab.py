@@ -32,7 +32,7 @@ Invariants
   Z8  slab.quick[c] is the first active zone of class c, or `nobody`, which has no chunks.
   Z7  No zone is returned to kva in an IPI callback: only when allocating, or in trim() and drain().
 Locking   [o] the owner CPU, in a critical section   [a] atomic   [I] fixed after _new_zone()
-Tests     tests/unit/mem/test_kmalloc.py, tests/guest/memory.py
+Tests     tests/unit/mem/test_slab.py, tests/guest/memory.py
 Source    DragonFly sys/kern/kern_slaballoc.c (design)
 Decision  docs/decisions/0006-a-remote-free-pins-first.md
 """

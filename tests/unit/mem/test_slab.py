@@ -24,12 +24,12 @@ def chunk_for(size):
 
 
 def get(mem, size, kind, how=None):
-    found = mem.kmalloc.kmalloc_nowait(size, kind, mem.NOWAIT if how is None else how)
+    found = mem.slab.kmalloc_nowait(size, kind, mem.NOWAIT if how is None else how)
     return 0 if found is None else found.address
 
 
 def zone_of(mem, address):
-    return mem.module.at(mem.module.Zone, address & mem.var("kmalloc.zone_mask"))
+    return mem.module.at(mem.module.Zone, address & mem.var("slab.zone_mask"))
 
 
 def fill(mem, address, size, byte):
@@ -62,8 +62,8 @@ def check(mem, cpus):
     seen = set()
     for cpu in range(cpus):
         mem.machine.on(cpu)
-        slab = mem.var("kmalloc.slab")
-        nobody = mem.var("kmalloc.nobody").address
+        slab = mem.var("slab.slab")
+        nobody = mem.var("slab.nobody").address
         for zindex, queue in enumerate(slab.zones):
             zones = walk(queue)
             assert slab.quick[zindex].address == (zones[0].address if zones else nobody)
@@ -88,7 +88,7 @@ def check(mem, cpus):
             assert len(listed) == len(set(listed))
             assert all((a - zone.base) % zone.chunk_size == 0 for a in listed)
             assert zone.base + zone.nmax * zone.chunk_size <= (
-                zone.address + mem.var("kmalloc.zone_size"))
+                zone.address + mem.var("slab.zone_size"))
     mem.machine.on(0)
     return seen
 
@@ -97,7 +97,7 @@ def drain_all(mem, cpus):
     """Every message executed, everything given back."""
     for _ in range(2):
         mem.machine.poll_all()
-        mem.machine.each(lambda cpu: mem.kmalloc.drain())
+        mem.machine.each(lambda cpu: mem.slab.drain())
     mem.machine.each(lambda cpu: mem.kva.drain())
 
 
@@ -108,26 +108,26 @@ def debug(request):
 
 def test_sizes_follow_the_table(mem):
     mem.start(regions=[(1 * MIB, 255 * MIB)], space=256 * MIB)
-    sizes = list(mem.var("kmalloc.CHUNK_SIZES"))
+    sizes = list(mem.var("slab.CHUNK_SIZES"))
     assert len(sizes) == 80 and sizes[:17] == [*range(8, 129, 8), 144] and sizes[-1] == 32768
     for size in [*range(1, 3000), *range(3000, 32769, 97), 32768]:
-        assert sizes[mem.kmalloc.class_of(size)] == chunk_for(size)
+        assert sizes[mem.slab.class_of(size)] == chunk_for(size)
 
 
 @pytest.mark.parametrize(("memory", "zone", "limit", "kept"), [
     (16 * MIB, 32, 8, 32), (64 * MIB, 64, 16, 32), (128 * MIB, 128, 32, 32),
     (4 * GIB, 128, 32, 32), (8 * GIB, 128, 32, 64), (16 * GIB, 128, 32, 128)])
 def test_zones_grow_with_memory(mem, memory, zone, limit, kept):
-    mem.kmalloc.init(memory)
-    assert mem.var("kmalloc.zone_size") == zone * KIB
-    assert mem.var("kmalloc.zone_limit") == limit * KIB
-    assert mem.var("kmalloc.zones_kept") == kept
+    mem.slab.init(memory)
+    assert mem.var("slab.zone_size") == zone * KIB
+    assert mem.var("slab.zone_limit") == limit * KIB
+    assert mem.var("slab.zones_kept") == kept
 
 
 def test_chunks_are_where_their_size_says(mem, debug):
     mem.start(regions=[(1 * MIB, 255 * MIB)], space=256 * MIB, debug=debug)
     kind = mem.type()
-    for size in mem.var("kmalloc.CHUNK_SIZES"):
+    for size in mem.var("slab.CHUNK_SIZES"):
         if size >= 32768 or size % 4096 == 0:
             continue
         for _ in range(3):
@@ -151,16 +151,16 @@ def test_whole_pages_and_long_requests_are_pages(mem, size):
     assert mem.page.of(mem.machine.pmap_extract(address)).slot == pages
     fill(mem, address, size, 0x5A)
     mem.machine.on(1)
-    mem.kmalloc.free_address(address, kind)
+    mem.slab.free_address(address, kind)
     assert mem.page.count_free() >= free - 1            # one may have become segments
-    assert mem.var("kmalloc.slab").nzones == 0
+    assert mem.var("slab.slab").nzones == 0
 
 
 def test_nothing_is_something_special(mem):
     mem.start()
     kind = mem.type()
     assert get(mem, 0, kind) == ZERO_LENGTH
-    mem.kmalloc.free_address(ZERO_LENGTH, kind)
+    mem.slab.free_address(ZERO_LENGTH, kind)
     assert mem.malloc_type.sum(kind).inuse == 0
 
 
@@ -179,7 +179,7 @@ def test_zeroed_when_asked(mem, debug, size):
     kind = mem.type()
     first = get(mem, size, kind)
     fill(mem, first, size, 0xFF)
-    mem.kmalloc.free_address(first, kind)
+    mem.slab.free_address(first, kind)
     again = get(mem, size, kind, mem.NOWAIT | mem.M.ZERO)
     assert contents(mem, again, size) == bytes(size)
 
@@ -199,8 +199,8 @@ def test_the_last_chunk_freed_is_the_first_given(mem, debug):
     mem.start(debug=debug)
     kind = mem.type()
     a, b = get(mem, 64, kind), get(mem, 64, kind)
-    mem.kmalloc.free_address(a, kind)
-    mem.kmalloc.free_address(b, kind)
+    mem.slab.free_address(a, kind)
+    mem.slab.free_address(b, kind)
     assert (get(mem, 64, kind), get(mem, 64, kind)) == (b, a)
 
 
@@ -214,7 +214,7 @@ def test_a_full_zone_leaves_the_list_and_comes_back_with_its_first_free_chunk(me
     other = get(mem, 2048, kind)
     assert zone_of(mem, other) != zone and not zone.active and zone.rsignal == 1
     check(mem, 1)
-    mem.kmalloc.free_address(chunks[3], kind)
+    mem.slab.free_address(chunks[3], kind)
     assert zone.active and zone.rsignal == 0
     assert get(mem, 2048, kind) == chunks[3]
     check(mem, 1)
@@ -226,10 +226,10 @@ def test_an_empty_zone_is_kept_for_any_size_but_the_last_of_its_size(mem, debug)
     one = get(mem, 1024, kind)
     zone = zone_of(mem, one)
     chunks = [one] + [get(mem, 1024, kind) for _ in range(zone.nmax)]
-    slab = mem.var("kmalloc.slab")
+    slab = mem.var("slab.slab")
     assert slab.nzones == 2
     for chunk in chunks:
-        mem.kmalloc.free_address(chunk, kind)
+        mem.slab.free_address(chunk, kind)
     assert (slab.nzones, slab.nfree_zones) == (2, 1)
     check(mem, 1)
     get(mem, 24, kind)
@@ -240,15 +240,15 @@ def test_an_empty_zone_is_kept_for_any_size_but_the_last_of_its_size(mem, debug)
 def test_trim_returns_what_is_beyond_those_kept_and_drain_all(mem):
     mem.start(regions=[(1 * MIB, 31 * MIB)])
     kind = mem.type(limit=32 * MIB)
-    slab, free = mem.var("kmalloc.slab"), mem.page.count_free()
+    slab, free = mem.var("slab.slab"), mem.page.count_free()
     chunks = [get(mem, 2048, kind) for _ in range(15 * 45)]
     assert slab.nzones == 45
     for chunk in chunks:
-        mem.kmalloc.free_address(chunk, kind)
-    mem.kmalloc.trim()
+        mem.slab.free_address(chunk, kind)
+    mem.slab.trim()
     assert (slab.nzones, slab.nfree_zones) == (32, 32)
     assert slab.counters.zones_returned == 13
-    mem.kmalloc.drain()
+    mem.slab.drain()
     assert (slab.nzones, slab.nfree_zones) == (0, 0)
     assert mem.page.count_free() >= free - 1
     assert mem.machine.mapped == {}
@@ -259,8 +259,8 @@ def test_too_many_free_zones_go_back_when_allocating(mem):
     kind = mem.type(limit=32 * MIB)
     chunks = [get(mem, 2048, kind) for _ in range(15 * 45)]
     for chunk in chunks:
-        mem.kmalloc.free_address(chunk, kind)
-    slab = mem.var("kmalloc.slab")
+        mem.slab.free_address(chunk, kind)
+    slab = mem.var("slab.slab")
     assert slab.nfree_zones == 44
     get(mem, 40, kind)
     assert slab.nfree_zones == 31
@@ -276,12 +276,12 @@ def test_a_chunk_freed_elsewhere_waits_without_a_message(mem, debug):
     zone = zone_of(mem, chunks[0])
     mem.machine.on(1)
     for chunk in chunks:
-        mem.kmalloc.free_address(chunk, kind)
+        mem.slab.free_address(chunk, kind)
     assert not mem.machine.waiting(0)
     assert zone.rcount == 0 and zone.nused == 10
     assert chunks_of(mem, zone.rchunks) == chunks[::-1]
     mem.machine.on(0)
-    mem.kmalloc.trim()
+    mem.slab.trim()
     assert zone.nused == 0 and zone.rchunks is None
     check(mem, 2)
 
@@ -293,10 +293,10 @@ def test_an_owner_that_runs_out_collects_before_it_makes_a_zone(mem):
     zone = zone_of(mem, first)
     chunks = [first, *(get(mem, 2048, kind) for _ in range(zone.nmax - 1))]
     mem.machine.on(1)
-    mem.kmalloc.free_address(chunks[5], kind)
+    mem.slab.free_address(chunks[5], kind)
     mem.machine.on(0)
     assert get(mem, 2048, kind) == chunks[5]
-    assert mem.var("kmalloc.slab").nzones == 1
+    assert mem.var("slab.slab").nzones == 1
 
 
 def test_a_zone_off_the_list_is_signalled_once(mem, debug):
@@ -309,10 +309,10 @@ def test_a_zone_off_the_list_is_signalled_once(mem, debug):
     assert not zone.active
     mem.machine.on(1)
     for n, chunk in enumerate(chunks[:5]):
-        mem.kmalloc.free_address(chunk, kind)
+        mem.slab.free_address(chunk, kind)
         assert zone.rcount == 1, n                          # held by the message
-    assert mem.var("kmalloc.slab").counters.remote_signals == 1
-    assert mem.var("kmalloc.slab").counters.remote_frees == 5
+    assert mem.var("slab.slab").counters.remote_signals == 1
+    assert mem.var("slab.slab").counters.remote_frees == 5
     assert mem.machine.waiting(0) and mem.machine.cpus[0].rung == 0
     mem.machine.poll(0)
     assert zone.active and zone.rcount == 0 and zone.nused == zone.nmax - 5
@@ -328,14 +328,14 @@ def test_a_pinned_zone_is_not_taken_away(mem):
     spare = get(mem, 2048, kind)
     mem.machine.on(1)
     for chunk in chunks[1:]:
-        mem.kmalloc.free_address(chunk, kind)
+        mem.slab.free_address(chunk, kind)
     mem.machine.on(0)
-    mem.kmalloc.free_address(chunks[0], kind)               # active again; the message under way
-    mem.kmalloc.trim()
+    mem.slab.free_address(chunks[0], kind)               # active again; the message under way
+    mem.slab.trim()
     assert zone.nused == 0 and zone.active and zone.rcount == 1
     mem.machine.poll(0)                                     # no pin: now it is free
     assert not zone.active and zone.rcount == 0
-    mem.kmalloc.free_address(spare, kind)
+    mem.slab.free_address(spare, kind)
     check(mem, 2)
 
 
@@ -356,7 +356,7 @@ def test_a_push_between_the_owners_two_looks_is_seen(mem):
             if not busy and next(left, False):
                 busy = True
                 mem.machine.on(1)
-                mem.kmalloc.free_address(chunk, kind)
+                mem.slab.free_address(chunk, kind)
                 mem.machine.on(0)
                 busy = False
 
@@ -364,10 +364,10 @@ def test_a_push_between_the_owners_two_looks_is_seen(mem):
         mem.machine.poll_all()
         assert zone.rcount == 0
         for chunk in {result, *chunks} - ({chunks[7]} if result != chunks[7] else set()):
-            mem.kmalloc.free_address(chunk, kind)
+            mem.slab.free_address(chunk, kind)
         check(mem, 2)
         drain_all(mem, 2)
-        assert mem.var("kmalloc.slab").nzones == 0
+        assert mem.var("slab.slab").nzones == 0
     assert mem.malloc_type.sum(kind).inuse == 0
 
 
@@ -422,7 +422,7 @@ class Heap(RuleBasedStateMachine):
         for address in order[:count]:
             size, which, byte = self.taken.pop(address)
             assert contents(self.mem, address, size) == bytes([byte]) * size
-            self.mem.kmalloc.free_address(address, self.kinds[which])
+            self.mem.slab.free_address(address, self.kinds[which])
 
     @rule(cpu=st.integers(0, 3))
     def poll(self, cpu):
@@ -431,7 +431,7 @@ class Heap(RuleBasedStateMachine):
     @rule(cpu=st.integers(0, 3))
     def trim(self, cpu):
         self.mem.machine.on(cpu % self.cpus)
-        self.mem.kmalloc.trim()
+        self.mem.slab.trim()
 
     @invariant()
     def zones_are_whole(self):
@@ -447,7 +447,7 @@ class Heap(RuleBasedStateMachine):
     def teardown(self):
         if self.mem.machine is not None and hasattr(self, "taken"):
             for address, (_, which, _) in self.taken.items():
-                self.mem.kmalloc.free_address(address, self.kinds[which])
+                self.mem.slab.free_address(address, self.kinds[which])
             drain_all(self.mem, self.cpus)
             assert check(self.mem, self.cpus) == set()
             assert self.mem.machine.mapped == {}
@@ -469,8 +469,8 @@ def test_every_allocation_may_fail(mem, size):
     """The n-th call of an allocating function fails, for every n until none is left to fail."""
     mem.start()
     kind = mem.type()
-    mem.kmalloc.free_address(get(mem, size, kind), kind)
-    mem.kmalloc.drain()
+    mem.slab.free_address(get(mem, size, kind), kind)
+    mem.slab.drain()
     mem.kva.drain()
     free, failures = mem.page.count_free(), 0
     for n in range(200):
@@ -478,7 +478,7 @@ def test_every_allocation_may_fail(mem, size):
         with mem.module.provide(fault=lambda site, calls=calls: next(calls, False)):
             address = get(mem, size, kind)
         if address != 0:
-            mem.kmalloc.free_address(address, kind)
+            mem.slab.free_address(address, kind)
             break
         failures += 1
         check(mem, 1)
@@ -486,7 +486,7 @@ def test_every_allocation_may_fail(mem, size):
         assert mem.page.count_free() == free and mem.machine.mapped == {}
         assert mem.malloc_type.sum(kind).inuse == 0
     assert failures >= {64: 9, 4096: 1, 30000: 9}[size]
-    mem.kmalloc.drain()
+    mem.slab.drain()
     mem.kva.drain()
     assert mem.page.count_free() == free
 
@@ -504,14 +504,14 @@ def test_waitok_sleeps_until_memory_comes(mem):
                 mem.page.free(page)
 
     mem.machine.while_asleep = while_asleep
-    address = mem.kmalloc._kmalloc_wait(64, kind, mem.M.WAITOK).address
+    address = mem.slab._kmalloc_wait(64, kind, mem.M.WAITOK).address
     assert mem.machine.sleeps == 3 and zone_of(mem, address).nused == 1
 
 
 def test_at_the_limit_waitok_with_nullok_does_not_sleep(mem):
     mem.start()
     kind = mem.type(limit=100_000)
-    while mem.kmalloc._kmalloc_wait(1000, kind, mem.M.WAITOK | mem.M.NULLOK) is not None:
+    while mem.slab._kmalloc_wait(1000, kind, mem.M.WAITOK | mem.M.NULLOK) is not None:
         pass
     assert mem.machine.sleeps == 0
 
@@ -520,14 +520,14 @@ def test_what_was_not_allocated_cannot_be_freed(mem):
     mem.start()
     kind = mem.type()
     page = mem.page.alloc(mem.NOWAIT)
-    with pytest.raises(host.Panic, match="kmalloc"):
-        mem.kmalloc.free_address(mem.page.virt(page), kind)
-    with pytest.raises(host.Panic, match="kmalloc"):
-        mem.kmalloc.free_address(0, kind)
+    with pytest.raises(host.Panic, match="slab"):
+        mem.slab.free_address(mem.page.virt(page), kind)
+    with pytest.raises(host.Panic, match="slab"):
+        mem.slab.free_address(0, kind)
     large = get(mem, 8192, kind)
-    mem.kmalloc.free_address(large, kind)
-    with pytest.raises(host.Panic, match="kmalloc"):
-        mem.kmalloc.free_address(large, kind)
+    mem.slab.free_address(large, kind)
+    with pytest.raises(host.Panic, match="slab"):
+        mem.slab.free_address(large, kind)
 
 
 # --- Debugging -----------------------------------------------------------------------------
@@ -539,19 +539,19 @@ def test_a_double_free_is_found(mem, cpus):
     kind = mem.type()
     get(mem, 64, kind)
     address = get(mem, 64, kind)
-    mem.kmalloc.free_address(address, kind)
+    mem.slab.free_address(address, kind)
     mem.machine.on(cpus - 1)
-    with pytest.raises(host.Panic, match="kmalloc._mark_free"):
-        mem.kmalloc.free_address(address, kind)
+    with pytest.raises(host.Panic, match="slab._mark_free"):
+        mem.slab.free_address(address, kind)
         mem.machine.on(0)
-        mem.kmalloc.trim()
+        mem.slab.trim()
 
 
 def test_freed_memory_is_poisoned_and_a_write_to_it_found(mem):
     mem.start(debug=True)
     kind = mem.type()
     address = get(mem, 64, kind)
-    mem.kmalloc.free_address(address, kind)
+    mem.slab.free_address(address, kind)
     assert contents(mem, address + 8, 56) == bytes.fromhex("dec0adde") * 14
     mem.module.at("u32", address + 60).value = 1
     with pytest.raises(host.Panic, match="_check_poison"):
@@ -562,5 +562,5 @@ def test_the_middle_of_a_chunk_cannot_be_freed(mem):
     mem.start(debug=True)
     kind = mem.type()
     address = get(mem, 64, kind)
-    with pytest.raises(host.Panic, match="kmalloc"):
-        mem.kmalloc.free_address(address + 8, kind)
+    with pytest.raises(host.Panic, match="slab"):
+        mem.slab.free_address(address + 8, kind)
