@@ -36,6 +36,7 @@ from kpy import (
 
 from kernel import machine
 from kernel.lwkt import callout, clock, crit, globaldata, ipiq, ktr, msgport, sched
+from kernel.lwkt import upcalls as lwkt_upcalls
 from kernel.lwkt.globaldata import find, gd, mycpu
 from kernel.lwkt.ipiq import MAX_DEPTH_SLOTS, IpiMessage, Ipiq
 from kernel.lwkt.ktr import Entry
@@ -98,6 +99,7 @@ def idle_stack(cpu: u32) -> VirtAddr:
 def cpu_entered(cpu: u32) -> Never:
     """An application processor's first kernel code."""
     init_cpu(cpu)
+    lwkt_upcalls.cpu_init(cpu)
     machine.cpu_ready()
     while _go.load_acquire() == 0:
         pause()

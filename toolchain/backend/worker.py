@@ -139,7 +139,11 @@ def _internalise(module: Any, keep: frozenset[str]) -> None:
     import llvmlite.binding as llvm  # noqa: PLC0415
     for values in (module.functions, module.global_variables):
         for value in values:
-            if value.is_declaration or value.name in keep or value.name.startswith("llvm."):
+            if value.is_declaration or value.name.startswith("llvm."):
+                continue
+            if value.name in keep:
+                if value.linkage == llvm.Linkage.linkonce_odr:      # LLVM drops what it inlined
+                    value.linkage = llvm.Linkage.weak_odr
                 continue
             if value.linkage in (llvm.Linkage.external, llvm.Linkage.weak_odr,
                                  llvm.Linkage.linkonce_odr):
