@@ -11,7 +11,21 @@ Limits    one console, one reader; a tty with line discipline comes with user pr
 """
 from typing import Final
 
-from kpy import Array, Atomic, Ptr, address_of, implements, may_block, ref, throws, u32, u64, u8, wrapping, zeroed
+from kpy import (
+    Array,
+    Atomic,
+    Ptr,
+    address_of,
+    implements,
+    may_block,
+    ref,
+    throws,
+    u8,
+    u32,
+    u64,
+    wrapping,
+    zeroed,
+)
 
 from kernel.ddb import debugger
 from kernel.lwkt import intr, sleepq

@@ -10,7 +10,19 @@ Source    System V ABI, AMD64 supplement, 3.2.2 "The Stack Frame"
 """
 from typing import Final
 
-from kpy import Array, Ptr, Slice, VirtAddr, bytes_of, kprintf, sizeof, struct, symbol_address, u64, u8
+from kpy import (
+    Array,
+    Ptr,
+    Slice,
+    VirtAddr,
+    bytes_of,
+    kprintf,
+    sizeof,
+    struct,
+    symbol_address,
+    u8,
+    u64,
+)
 
 from kernel import machine
 from kernel.ddb import symbols

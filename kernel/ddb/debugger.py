@@ -18,7 +18,6 @@ from kpy import (
     Never,
     Ptr,
     Slice,
-    address_of,
     asm,
     cold,
     frame_address,
@@ -30,7 +29,6 @@ from kpy import (
     u8,
     u32,
     u64,
-    wrapping,
 )
 
 from kernel import machine
@@ -69,7 +67,8 @@ def enter(frame: Ptr[Frame]) -> None:
     """Stop all other CPUs, read commands until `continue`.  Interrupts off."""
     if not _own():
         return
-    kprintf(f"\nddb: cpu {gd.cpuid}, thread {show.name_of(curthread())}; `help` lists the commands\n")
+    kprintf(f"\nddb: cpu {gd.cpuid}, thread {show.name_of(curthread())}; "
+            f"`help` lists the commands\n")
     backtrace.show_address(frame.rip)
     _stop_others()
     stopped[gd.cpuid] = frame

@@ -6,14 +6,25 @@ Tests     tests/qemu/test_ddb.py
 """
 from typing import Final
 
-from kpy import Array, Ptr, Slice, Str, VirtAddr, address_of, bytes_of, kprintf, pointer_at, ref, u32, u64, u8
+from kpy import (
+    Array,
+    Ptr,
+    Slice,
+    Str,
+    address_of,
+    bytes_of,
+    kprintf,
+    ref,
+    u8,
+    u32,
+    u64,
+)
 
-from kernel import machine
 from kernel.ddb import backtrace, symbols
-from kernel.lwkt import globaldata, ktr
-from kernel.lwkt.globaldata import Globaldata, find
+from kernel.lwkt import globaldata
+from kernel.lwkt.globaldata import find
 from kernel.lwkt.thread import HAVE_ALL, Thread, ThreadFlag
-from kernel.lwkt.token import EXCLREQ, EXCLUSIVE
+from kernel.lwkt.token import EXCLUSIVE
 
 UNSAFE: Final = True     # addresses are shown, and threads are named by them
 

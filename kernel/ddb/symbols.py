@@ -6,7 +6,23 @@ Tests     tests/qemu/test_panic.py
 """
 from typing import Final
 
-from kpy import MPtr, Ptr, Slice, Str, VirtAddr, address_of, cast, make_slice, pointer_at, ref, sizeof, struct, symbol_address, u32, u64, u8
+from kpy import (
+    MPtr,
+    Ptr,
+    Slice,
+    VirtAddr,
+    address_of,
+    cast,
+    make_slice,
+    pointer_at,
+    ref,
+    sizeof,
+    struct,
+    symbol_address,
+    u8,
+    u32,
+    u64,
+)
 
 UNSAFE: Final = True     # the table is raw memory; its indices come from its own header
 

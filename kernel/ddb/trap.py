@@ -6,9 +6,9 @@ Tests     tests/qemu/test_panic.py
 """
 from typing import Final
 
-from kpy import Ptr, Str, asm, implements, kprintf, panic, u64
+from kpy import Ptr, Str, asm, implements, panic, u64
 
-from kernel.ddb import backtrace, debugger
+from kernel.ddb import debugger
 from kernel.machine import upcalls
 from kernel.machine.types import Frame
 

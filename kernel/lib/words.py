@@ -5,7 +5,7 @@ Tests     tests/unit/lib/test_words.py
 """
 from typing import Final
 
-from kpy import Slice, mul_overflow, add_carry, u8, u64
+from kpy import Slice, add_carry, mul_overflow, u8, u64
 
 SPACE: Final = 32
 ZERO: Final = 48

@@ -27,8 +27,8 @@ from kernel.lwkt.sched import (
     switch,
     yield_,
 )
-from kernel.lwkt.token import gettoken, gettoken_shared, reltoken
 from kernel.lwkt.sleepq import tsleep, wakeup, wakeup_one
+from kernel.lwkt.token import gettoken, gettoken_shared, reltoken
 
 __all__ = [
     "create",

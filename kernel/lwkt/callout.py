@@ -16,12 +16,23 @@ Source    DragonFly sys/kern/kern_timeout.c (design)
 """
 from typing import Final
 
-from kpy import Array, Fn, Ptr, VirtAddr, address_of, flags, i32, kassert, may_block, pointer_at, ref, struct
-from kpy import u32, u64
+from kpy import (
+    Array,
+    Fn,
+    Ptr,
+    VirtAddr,
+    address_of,
+    kassert,
+    may_block,
+    pointer_at,
+    ref,
+    struct,
+    u64,
+)
 
 from kernel.lib import queue
 from kernel.lwkt import crit, ipiq, sched, sleepq
-from kernel.lwkt.globaldata import Globaldata, curthread, find, gd, mycpu
+from kernel.lwkt.globaldata import Globaldata, curthread, gd, mycpu
 from kernel.lwkt.thread import Thread
 
 UNSAFE: Final = True     # a callout of another CPU travels as a number in an IPI message

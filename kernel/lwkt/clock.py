@@ -12,7 +12,7 @@ Source    DragonFly sys/kern/kern_clock.c (design)
 """
 from typing import Final
 
-from kpy import Ptr, ref, struct, u64
+from kpy import Ptr, ref, struct
 
 from kernel.lwkt import callout, sched, systimer
 from kernel.lwkt.globaldata import RQF_IPIQ, Globaldata, curthread, gd

@@ -17,9 +17,8 @@ Source    DragonFly sys/kern/lwkt_ipiq.c (design)
 """
 from typing import Final
 
-from kpy import Ptr, address_of, inline, pause, pointer_at, ref, struct, u32, u64, VirtAddr
+from kpy import Ptr, VirtAddr, address_of, pause, pointer_at, struct, u32, u64
 
-from kernel import machine
 from kernel.lwkt import crit, ipiq, ktr
 from kernel.lwkt.cpumask import AtomicCpumask, Cpumask
 from kernel.lwkt.globaldata import curthread, find, gd, ncpus

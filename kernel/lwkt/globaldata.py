@@ -33,11 +33,11 @@ from kernel.lwkt.callout import Wheel
 from kernel.lwkt.clock import Clocks
 from kernel.lwkt.cpumask import AtomicCpumask
 from kernel.lwkt.intr import IntrState
-from kernel.lwkt.ipiq import IpiMessage, Ipiq, MAX_DEPTH_SLOTS
+from kernel.lwkt.ipiq import MAX_DEPTH_SLOTS, IpiMessage, Ipiq
 from kernel.lwkt.ktr import Ring
+from kernel.lwkt.sleepq import HASH_SIZE
 from kernel.lwkt.systimer import TimerState
 from kernel.lwkt.thread import Thread
-from kernel.lwkt.sleepq import HASH_SIZE
 from kernel.machine.types import MAX_CPUS
 
 UNSAFE: Final = True     # gd begins as zero and is filled by init() before anything reads it

@@ -3,11 +3,11 @@
 
 The machine calls arrived() with the source acknowledged.  If the interrupted thread is in a
 critical section, or a handler runs, the vector is noted and nothing else happens.  Otherwise it is
-served at once: a fast handler here and now; for any other the thread of the vector is scheduled, and
-preempts what was interrupted.
+served at once: a fast handler here and now; for any other the thread of the vector is scheduled,
+and preempts what was interrupted.
 
-A vector that comes more often than `livelock_limit` times a second is throttled: its thread is woken
-by a timer at that rate only, until the rate has fallen below half of it for a second.
+A vector that comes more often than `livelock_limit` times a second is throttled: its thread is
+woken by a timer at that rate only, until the rate has fallen below half of it for a second.
 
 Invariants
   N1  A handler runs in a critical section, with intr_nesting_level > 0 and interrupts enabled:
@@ -22,38 +22,42 @@ Source    DragonFly sys/kern/kern_intr.c (design)
 from typing import Final
 
 from kpy import (
-    address_of,
     Array,
     Atomic,
-    ctz,
     Errno,
-    flags,
     Fn,
-    i32,
-    implements,
-    inline,
-    no_block,
     NoBlock,
-    pointer_at,
     Ptr,
-    ref,
     Slice,
     Str,
+    VirtAddr,
+    address_of,
+    ctz,
+    i32,
+    implements,
+    no_block,
+    pointer_at,
     struct,
     throws,
+    u8,
     u32,
     u64,
-    u8,
-    VirtAddr,
     wrapping,
 )
 
 from kernel import machine
-from kernel.lib.errno import EBUSY, EINVAL
 from kernel.lib import queue
-from kernel.lwkt import crit, ipiq, ktr, sched, splz, systimer, sleepq
-from kernel.lwkt.globaldata import RQF_INTPEND, RQF_IPIQ, RQF_PENDING, RQF_TIMER, curthread, find
-from kernel.lwkt.globaldata import gd
+from kernel.lib.errno import EBUSY, EINVAL
+from kernel.lwkt import crit, ipiq, ktr, sched, sleepq, splz, systimer
+from kernel.lwkt.globaldata import (
+    RQF_INTPEND,
+    RQF_IPIQ,
+    RQF_PENDING,
+    RQF_TIMER,
+    curthread,
+    find,
+    gd,
+)
 from kernel.lwkt.thread import Pri, Thread, ThreadFlag
 from kernel.machine import upcalls
 from kernel.machine.types import Frame

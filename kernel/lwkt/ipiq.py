@@ -26,34 +26,33 @@ Decision  docs/decisions/0005-fifo-depth-follows-the-number-of-cpus.md
 from typing import Final, TypeAlias
 
 from kpy import (
-    address_of,
     Atomic,
+    Fn,
+    MPtr,
+    NoBlock,
+    Ptr,
+    Slice,
+    address_of,
     copy,
     fence,
-    Fn,
     i32,
     inline,
     kassert,
     kprintf,
-    MPtr,
-    NoBlock,
     panic,
     pause,
-    Ptr,
     recursive,
     ref,
-    Slice,
     struct,
     trunc,
     u32,
     u64,
-    u8,
     wrapping,
     zeroed,
 )
 
 from kernel import machine
-from kernel.lwkt import crit, cpusync, ktr, splz
+from kernel.lwkt import crit, ktr
 from kernel.lwkt.cpumask import Cpumask
 from kernel.lwkt.globaldata import RQF_IPIQ, Globaldata, curthread, find, gd, mycpu
 

@@ -14,7 +14,21 @@ Source    DragonFly sys/sys/ktr.h (design)
 """
 from typing import Final
 
-from kpy import Atomic, MPtr, Ptr, address_of, enum, inline, noinline, ref, struct, trunc, u16, u32, u64
+from kpy import (
+    Atomic,
+    MPtr,
+    Ptr,
+    address_of,
+    enum,
+    inline,
+    noinline,
+    ref,
+    struct,
+    trunc,
+    u16,
+    u32,
+    u64,
+)
 
 from kernel import machine
 from kernel.lwkt.globaldata import curthread, gd
@@ -90,7 +104,7 @@ def log(event: Event, a: u64, b: u64) -> None:
 
 
 def start(ring: Ptr[Ring], storage: MPtr[Entry], size: u64, mask: u32) -> None:
-    """Give a CPU its ring, of `size` entries (a power of two), and turn the classes of `mask` on."""
+    """Give a CPU its ring of `size` entries, a power of two; turn on the classes of `mask`."""
     ring.entries = storage
     ring.size = size
     ring.mask = mask

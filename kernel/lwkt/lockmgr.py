@@ -18,7 +18,7 @@ from typing import Final
 from kpy import Ptr, Str, address_of, flags, i32, kassert, may_block, struct, u32, u64
 
 from kernel.lib.errno import EBUSY, EDEADLK, ENOLCK, EWOULDBLOCK
-from kernel.lwkt import spin, sleepq
+from kernel.lwkt import sleepq, spin
 from kernel.lwkt.globaldata import curthread
 from kernel.lwkt.thread import Thread
 

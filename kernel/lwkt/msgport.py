@@ -26,31 +26,29 @@ Source    DragonFly sys/kern/lwkt_msgport.c, sys/sys/msgport.h (design)
 from typing import Final
 
 from kpy import (
+    Fn,
+    Ptr,
+    VirtAddr,
     address_of,
     bits_of,
     flags,
-    Fn,
     i32,
     inline,
     kassert,
     may_block,
-    NoBlock,
     panic,
     pointer_at,
-    Ptr,
     recursive,
-    ref,
     struct,
     u32,
     u64,
     unwrap,
-    VirtAddr,
     volatile_load,
 )
 
 from kernel.lib import queue
 from kernel.lib.errno import EASYNC
-from kernel.lwkt import crit, ipiq, ktr, sched, spin, sleepq
+from kernel.lwkt import crit, ipiq, ktr, sched, sleepq, spin
 from kernel.lwkt.globaldata import curthread, gd, mycpu
 from kernel.lwkt.thread import Thread
 

@@ -3,8 +3,8 @@
 
 Who waits brings a MutexLink, in a queue of the mutex; who lets go gives the mutex to the first of
 them: nobody overtakes.  Waking and calling back happen after the spinlock is let go of: either may
-send messages, and the receiver may be waiting for that spinlock.  A waiting link can be aborted, and one can wait without a thread,
-by a function that is called when the mutex is granted.
+send messages, and the receiver may be waiting for that spinlock.  A waiting link can be aborted,
+and one can wait without a thread, by a function that is called when the mutex is granted.
 
 Invariants
   U1  count 0: free.  EXCLUSIVE in the word: `owner` holds it `count` times.  Else `count` sharers.
@@ -17,11 +17,24 @@ Limits    the original's word is lock-free on the uncontended path; here a spinl
 """
 from typing import Final
 
-from kpy import Fn, Ptr, Str, address_of, enum, i32, kassert, may_block, ref, struct, u32, u64, zeroed
+from kpy import (
+    Fn,
+    Ptr,
+    Str,
+    address_of,
+    enum,
+    i32,
+    kassert,
+    may_block,
+    struct,
+    u32,
+    u64,
+    zeroed,
+)
 
 from kernel.lib import queue
 from kernel.lib.errno import ENOLCK, EWOULDBLOCK
-from kernel.lwkt import spin, sleepq
+from kernel.lwkt import sleepq, spin
 from kernel.lwkt.globaldata import curthread
 from kernel.lwkt.thread import Thread
 
@@ -232,7 +245,6 @@ def _sleep(m: Ptr[Mutex], link: Ptr[MutexLink], ticks: u64) -> i32:
         if state != LinkState.QUEUED:
             sleepq.tsleep_remove()
             return ENOLCK if state == LinkState.ABORTED else 0
-        if sleepq.tsleep(u64(address_of(m)), sleepq.SleepFlag.PINTERLOCKED, m.name,
-                         ticks) != 0:
-            if abort(m, link):
-                return EWOULDBLOCK
+        late = sleepq.tsleep(u64(address_of(m)), sleepq.SleepFlag.PINTERLOCKED, m.name, ticks)
+        if late != 0 and abort(m, link):
+            return EWOULDBLOCK

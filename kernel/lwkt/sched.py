@@ -20,43 +20,39 @@ Source    DragonFly sys/kern/lwkt_thread.c (design)
 from typing import Final
 
 from kpy import (
-    address_of,
     Atomic,
+    Errno,
+    Fn,
+    MPtr,
+    Never,
+    Ptr,
+    Slice,
+    VirtAddr,
+    address_of,
     bits_of,
     cast,
     compiler_fence,
     entry,
-    Errno,
     export,
     fence,
-    Fn,
     from_bits,
     i32,
     inline,
     kassert,
     may_block,
     memset,
-    MPtr,
-    Never,
-    no_block,
     noinline,
     panic,
     pause,
     pointer_at,
-    Ptr,
     recursive,
     ref,
     sizeof,
-    Slice,
-    Str,
     symbol_address,
     throws,
-    trunc,
+    u8,
     u32,
     u64,
-    u8,
-    unwrap,
-    VirtAddr,
     volatile_load,
     volatile_store,
 )
@@ -64,12 +60,12 @@ from kpy import (
 from kernel import machine
 from kernel.arch.x86_64 import switch as stack
 from kernel.lib.errno import ENOMEM
-from kernel.lwkt import crit, ipiq, ktr, msgport, splz, token, sleepq, upcalls
+from kernel.lwkt import crit, ipiq, ktr, msgport, sleepq, splz, token, upcalls
 from kernel.lwkt.globaldata import (
-    Globaldata,
     RQF_AST_LWKT_RESCHED,
     RQF_RUNNING,
     RQF_WAKE,
+    Globaldata,
     curthread,
     find,
     gd,
@@ -77,7 +73,6 @@ from kernel.lwkt.globaldata import (
     ncpus,
 )
 from kernel.lwkt.thread import HAVE_ALL, MpFlag, Pri, Thread, ThreadFlag
-from kernel.machine import upcalls as machine_upcalls
 
 UNSAFE: Final = True     # threads travel as numbers in IPI messages; a new stack is raw memory
 

@@ -20,8 +20,11 @@ Source    DragonFly sys/kern/kern_synch.c (design)
 from typing import Final
 
 from kpy import (
-    address_of,
     Array,
+    Ptr,
+    Str,
+    VirtAddr,
+    address_of,
     bits_of,
     flags,
     from_bits,
@@ -29,18 +32,14 @@ from kpy import (
     kassert,
     may_block,
     pointer_at,
-    Ptr,
-    ref,
-    Str,
     u32,
     u64,
-    VirtAddr,
     wrapping,
     zeroed,
 )
 
 from kernel.lib.errno import EWOULDBLOCK
-from kernel.lwkt import callout, crit, ipiq, ktr, sched, spin, token
+from kernel.lwkt import callout, crit, ipiq, ktr, sched, spin
 from kernel.lwkt.cpumask import AtomicCpumask, Cpumask
 from kernel.lwkt.globaldata import curthread, find, gd, mycpu
 from kernel.lwkt.thread import Thread, ThreadFlag

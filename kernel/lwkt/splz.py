@@ -12,7 +12,7 @@ Source    DragonFly sys/platform/pc64/x86_64/ipl.s (design)
 """
 from typing import Final
 
-from kpy import cold, noinline, recursive
+from kpy import noinline, recursive
 
 from kernel.lwkt import intr, ipiq, systimer
 from kernel.lwkt.globaldata import (

@@ -14,28 +14,26 @@ Tests     tests/qemu/test_boot.py
 from typing import Final
 
 from kpy import (
-    address_of,
     Array,
     Atomic,
+    MPtr,
+    Never,
+    VirtAddr,
     cast,
     i32,
     implements,
     make_slice,
-    MPtr,
-    Never,
     pause,
     pointer_at,
-    Ptr,
     ref,
     sizeof,
     throws,
     u32,
     u64,
-    VirtAddr,
 )
 
 from kernel import machine
-from kernel.lwkt import callout, clock, crit, globaldata, ipiq, ktr, msgport, sched
+from kernel.lwkt import callout, clock, globaldata, ipiq, ktr, msgport, sched
 from kernel.lwkt import upcalls as lwkt_upcalls
 from kernel.lwkt.globaldata import find, gd, mycpu
 from kernel.lwkt.ipiq import MAX_DEPTH_SLOTS, IpiMessage, Ipiq
@@ -117,8 +115,8 @@ def run(running: u32) -> None:
     _go.store(1, order="release")
     for cpu in range(running):
         clock.start(find(cpu))
-        td = sched.create(callout.softclock, 0, b"softclock", i32(cpu), Pri.SOFT_TIMER,
-                          ThreadFlag.FIXEDCPU)
+        sched.create(callout.softclock, 0, b"softclock", i32(cpu), Pri.SOFT_TIMER,
+                     ThreadFlag.FIXEDCPU)
 
 
 def _queue_bytes(cpus: u32) -> u64:

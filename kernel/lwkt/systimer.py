@@ -12,10 +12,24 @@ Invariants
 Tests     tests/unit/lwkt/test_systimer.py, tests/guest/timers.py
 Source    DragonFly sys/kern/kern_systimer.c (design)
 """
-from typing import Final
+from typing import Final, TypeAlias
 
-from kpy import Fn, Ptr, VirtAddr, address_of, flags, i64, kassert, no_block, pointer_at, ref, struct, trunc
-from kpy import u32, u64, wrapping, NoBlock
+from kpy import (
+    Fn,
+    NoBlock,
+    Ptr,
+    VirtAddr,
+    address_of,
+    flags,
+    i64,
+    kassert,
+    pointer_at,
+    struct,
+    trunc,
+    u32,
+    u64,
+    wrapping,
+)
 
 from kernel import machine
 from kernel.lib import queue
@@ -23,6 +37,9 @@ from kernel.lwkt import crit, ipiq
 from kernel.lwkt.globaldata import Globaldata, gd, mycpu
 
 UNSAFE: Final = True     # a timer for another CPU travels as a number in an IPI message
+
+
+TimerFn: TypeAlias = NoBlock[Fn[[Ptr["Systimer"]], None]]
 
 
 @flags(u32)
@@ -38,7 +55,7 @@ class Systimer:
     link: queue.Link["Systimer"]            # [o]
     time: u64                               # [o] when, in cputimer ticks
     period: u64                             # [I] cputimer ticks; 0 of a one-shot
-    func: NoBlock[Fn[[Ptr["Systimer"]], None]]  # [I] called in a critical section
+    func: TimerFn                           # [I] called in a critical section
     data: u64                               # [I] the caller's
     gd: Ptr[Globaldata]                     # [I] the CPU it fires on
     state: TimerFlag                        # [o]
@@ -52,8 +69,8 @@ class TimerState:
     armed: u64                              # the time the hardware is armed for
 
 
-def add_periodic(timer: Ptr[Systimer], cpu: Ptr[Globaldata], func: NoBlock[Fn[[Ptr[Systimer]], None]],
-                 data: u64, hz: u64, how: TimerFlag = TimerFlag(0)) -> None:
+def add_periodic(timer: Ptr[Systimer], cpu: Ptr[Globaldata], func: TimerFn, data: u64, hz: u64,
+                 how: TimerFlag = TimerFlag(0)) -> None:
     """Call func(timer) `hz` times a second on `cpu`."""
     timer.period = machine.cputimer_hz() // hz
     now = machine.cputimer_count()
@@ -64,8 +81,8 @@ def add_periodic(timer: Ptr[Systimer], cpu: Ptr[Globaldata], func: NoBlock[Fn[[P
     _place(timer, cpu)
 
 
-def add_oneshot(timer: Ptr[Systimer], cpu: Ptr[Globaldata], func: NoBlock[Fn[[Ptr[Systimer]], None]],
-                data: u64, ticks: u64) -> None:
+def add_oneshot(timer: Ptr[Systimer], cpu: Ptr[Globaldata], func: TimerFn, data: u64,
+                ticks: u64) -> None:
     """Call func(timer) once, `ticks` of the cputimer from now."""
     timer.period = 0
     timer.time = machine.cputimer_count() + ticks

@@ -19,7 +19,7 @@ Source    DragonFly sys/sys/thread.h (design)
 """
 from typing import Final
 
-from kpy import Array, Atomic, Fn, Ptr, Str, enum, flags, i32, struct, u8, u32, u64
+from kpy import Array, Atomic, Fn, Ptr, Str, enum, flags, struct, u8, u32, u64
 
 from kernel.lib import queue
 from kernel.lwkt.globaldata import Globaldata

@@ -23,27 +23,24 @@ Tests     tests/unit/lwkt/test_token.py, tests/guest/tokens.py
 Source    DragonFly sys/kern/lwkt_token.c (design);
           Intel SDM vol. 3A, 9.1.2 "Bus Locking" (compare-and-swap)
 """
-from typing import Final
+from typing import Final, TypeAlias
 
 from kpy import (
-    address_of,
     Array,
     Atomic,
+    Ptr,
+    Slice,
+    Str,
+    address_of,
     cast,
     cold,
     compiler_fence,
-    i64,
     inline,
     kassert,
     noinline,
-    panic,
     pause,
-    pointer_at,
-    Ptr,
     ref,
     sizeof,
-    Slice,
-    Str,
     struct,
     u32,
     u64,
@@ -104,7 +101,9 @@ class SharedToken:
         reltoken(self.token)
 
 
-_pool: Array[Token, POOL_SIZE] = zeroed(Array[Token, POOL_SIZE])
+Pool: TypeAlias = Array[Token, POOL_SIZE]
+
+_pool: Pool = zeroed(Pool)
 
 
 def init(tok: Ptr[Token], name: Str) -> None:
@@ -281,9 +280,7 @@ def _try(td: Ptr[Thread], want: Ptr[Tokref], blocking: bool) -> bool:
             tok.count.add(SHARED_STEP, order="relaxed")
             want.mode &= ~EXCLUSIVE
             return True
-        elif not blocking or count & EXCLREQ != 0:
-            return False
-        elif tok.count.cas(count, count | EXCLREQ):
+        elif not blocking or count & EXCLREQ != 0 or tok.count.cas(count, count | EXCLREQ):
             return False
 
 

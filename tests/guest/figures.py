@@ -6,14 +6,26 @@ toolchain/bench/kernel.py reads them.
 """
 from typing import Final
 
-from kpy import Atomic, Ptr, Str, address_of, i32, kprintf, may_block, pause, ref, table, u32, u64
-from kpy import unwrap, zeroed
+from kpy import (
+    Atomic,
+    Ptr,
+    Str,
+    i32,
+    kprintf,
+    may_block,
+    ref,
+    table,
+    u32,
+    u64,
+    unwrap,
+    zeroed,
+)
 
 from kernel import machine
 from kernel.lwkt import crit, intr, ipiq, msgport, sched, sleepq, token
 from kernel.lwkt.globaldata import curthread, find, gd
 from kernel.lwkt.msgport import Msg, Port
-from kernel.lwkt.thread import Pri, Thread
+from kernel.lwkt.thread import Thread
 from tests.guest import interrupts, support
 
 UNSAFE: Final = True        # tokens and messages begin as zeroed storage

@@ -2,11 +2,11 @@
 """Interrupt threads: preemption, and storms."""
 from typing import Final
 
-from kpy import Atomic, Errno, Fn, Ptr, kprintf, panic, pause, ref, table, u32, u64, zeroed
+from kpy import Atomic, Errno, Fn, Ptr, kprintf, panic, table, u32, u64, zeroed
 
 from kernel import machine
 from kernel.lwkt import intr, sched, systimer, token
-from kernel.lwkt.globaldata import curthread, find, gd
+from kernel.lwkt.globaldata import find, gd
 from kernel.lwkt.thread import Pri
 from tests.guest import support
 

@@ -2,10 +2,10 @@
 """Messages between CPUs: order, loss, full queues; cpusyncs."""
 from typing import Final
 
-from kpy import Array, Atomic, Ptr, kprintf, pause, ref, table, u32, u64, wrapping
+from kpy import Array, Atomic, kprintf, table, u32, u64
 
 from kernel import machine
-from kernel.lwkt import cpusync, globaldata, ipiq
+from kernel.lwkt import cpusync, ipiq
 from kernel.lwkt.cpumask import Cpumask
 from kernel.lwkt.globaldata import find, gd
 from kernel.machine.types import MAX_CPUS

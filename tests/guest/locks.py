@@ -2,11 +2,10 @@
 """Spinlocks, update counters, mutexes, the lock manager, serializers."""
 from typing import Final
 
-from kpy import Atomic, Ptr, address_of, i32, kprintf, pause, ref, table, u32, u64, zeroed
+from kpy import Atomic, kprintf, table, u32, u64, zeroed
 
 from kernel.lib.errno import EBUSY, EDEADLK, ENOLCK, EWOULDBLOCK
-from kernel.lwkt import lockmgr, mutex, sched, serialize, sleepq, spin
-from kernel.lwkt.globaldata import gd
+from kernel.lwkt import lockmgr, mutex, sched, serialize, spin
 from tests.guest import support
 
 UNSAFE: Final = True        # locks begin as zeroed storage

@@ -2,12 +2,25 @@
 """Message ports: inline answers, other CPUs, forwarding, aborting, priority, spin ports."""
 from typing import Final
 
-from kpy import Array, Atomic, Ptr, address_of, i32, kprintf, may_block, ref, struct, table
-from kpy import u32, u64, unwrap, zeroed
+from kpy import (
+    Array,
+    Atomic,
+    Ptr,
+    address_of,
+    i32,
+    kprintf,
+    may_block,
+    ref,
+    table,
+    u32,
+    u64,
+    unwrap,
+    zeroed,
+)
 
-from kernel.lib.errno import EASYNC, EINTR, EINVAL
-from kernel.lwkt import globaldata, msgport, sched, sleepq
-from kernel.lwkt.globaldata import curthread, find, gd
+from kernel.lib.errno import EINTR, EINVAL
+from kernel.lwkt import msgport, sched, sleepq
+from kernel.lwkt.globaldata import curthread
 from kernel.lwkt.msgport import Msg, MsgFlag, Port
 from tests.guest import support
 
@@ -61,7 +74,6 @@ def inline_port_answers_without_a_switch() -> None:
 
 def _serve(unused: u64) -> None:
     port = ref(curthread().msgport)
-    held: Ptr[Msg] | None = None
     server.store(port)
     sleepq.wakeup(u64(address_of(server)))
     while True:
@@ -72,7 +84,7 @@ def _serve(unused: u64) -> None:
             case 2:
                 msgport.forwardmsg(unwrap(second.load()), msg)
             case 3:
-                held = msg                              # answered by _abort only
+                pass                                    # answered by _abort only
             case _:
                 msg.result += 1
                 msgport.replymsg(msg, 0)

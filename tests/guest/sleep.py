@@ -7,7 +7,7 @@ from kpy import Array, Atomic, address_of, kprintf, ref, table, u32, u64
 from kernel import machine
 from kernel.lib.errno import EWOULDBLOCK
 from kernel.lwkt import clock, sleepq
-from kernel.lwkt.globaldata import find, gd
+from kernel.lwkt.globaldata import gd
 from tests.guest import support
 
 UNSAFE: Final = True        # addresses are what is slept on

@@ -6,8 +6,20 @@ It says what it counted, and panics where something is wrong.
 """
 from typing import Final
 
-from kpy import Atomic, Errno, Fn, Ptr, Str, address_of, i32, kprintf, may_block, panic, ref, struct
-from kpy import u32, u64, wrapping
+from kpy import (
+    Atomic,
+    Errno,
+    Fn,
+    Ptr,
+    address_of,
+    i32,
+    may_block,
+    ref,
+    struct,
+    u32,
+    u64,
+    wrapping,
+)
 
 from kernel import machine
 from kernel.lwkt import globaldata, sched, sleepq

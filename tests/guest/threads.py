@@ -2,12 +2,11 @@
 """Threads: birth and death, sharing a CPU, moving between CPUs."""
 from typing import Final
 
-from kpy import Array, Atomic, Ptr, kprintf, pause, ref, table, u32, u64
+from kpy import Array, Atomic, kprintf, table, u32, u64
 
 from kernel import machine
-from kernel.lwkt import globaldata, sched
+from kernel.lwkt import sched
 from kernel.lwkt.globaldata import curthread, find, gd
-from kernel.lwkt.thread import Thread
 from kernel.machine.types import MAX_CPUS
 from tests.guest import support
 

@@ -2,11 +2,11 @@
 """Systimers and callouts."""
 from typing import Final
 
-from kpy import Array, Atomic, Ptr, address_of, kprintf, pause, ref, table, u32, u64, zeroed
+from kpy import Atomic, Ptr, kprintf, pause, table, u32, u64, zeroed
 
 from kernel import machine
-from kernel.lwkt import callout, cpusync, ipiq, sched, systimer
-from kernel.lwkt.globaldata import find, gd
+from kernel.lwkt import callout, ipiq, sched, systimer
+from kernel.lwkt.globaldata import find
 from tests.guest import support
 
 UNSAFE: Final = True        # timers begin as zeroed storage

@@ -2,12 +2,11 @@
 """Tokens: exact counts, sharing, blocking holders, any order."""
 from typing import Final
 
-from kpy import Array, Atomic, Ptr, Str, kprintf, pause, ref, table, u32, u64, zeroed
+from kpy import Array, Atomic, kprintf, pause, table, u32, u64, zeroed
 
 from kernel import machine
 from kernel.lib import words
-from kernel.lwkt import sched, sleepq, token
-from kernel.lwkt.globaldata import curthread, find, gd
+from kernel.lwkt import sched, token
 from tests.guest import support
 
 UNSAFE: Final = True        # storage of tokens begins as zero: free tokens

@@ -127,7 +127,8 @@ class Threads(gdb.Command):
         super().__init__("lwkt threads", gdb.COMMAND_STATUS)
 
     def invoke(self, argument: str, from_tty: bool) -> None:
-        print("  #  cpu  thread              pri  state      crit  tokens  name             waits for")
+        print("  #  cpu  thread              pri  state      crit  tokens  name             "
+              "waits for")
         for number, (cpu, td) in enumerate(threads()):
             print(f"{number:>3}  {cpu:>3}  {int(td.address):#018x}  {int(td['pri']):>3}  "
                   f"{state(td):<9}  {int(td['critcount']):>4}  {int(td['toks_stop']):>6}  "
@@ -252,7 +253,7 @@ class Msgs(gdb.Command):
 
     def invoke(self, argument: str, from_tty: bool) -> None:
         print("port of          message             command  flags")
-        for cpu, td in threads():
+        for _, td in threads():
             for queue in ("priority", "normal"):
                 for msg in elements(td["msgport"][queue]):
                     print(f"{text(td['name']):<15}  {int(msg.address):#018x}  "

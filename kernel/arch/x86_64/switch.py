@@ -84,8 +84,8 @@ def first_frame(top: VirtAddr, start: u64) -> u64:
 
     Returns  the stack pointer to switch to.
     """
-    # safe: the caller owns the stack; top is 16-byte aligned, below it lie SAVED_WORDS words and two that keep
-    # the stack aligned to 16 where the trampoline calls
+    # safe: the caller owns the stack; top is 16-byte aligned, below it lie SAVED_WORDS words, and
+    # two that keep it so where the trampoline calls
     frame = cast(MPtr[u64], pointer_at(u64, top - 8 * (SAVED_WORDS + 2)))
     for i in range(SAVED_WORDS - 1):
         frame[i] = 0
