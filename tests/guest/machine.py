@@ -671,7 +671,10 @@ def _resumed() -> None:
         _stops(rounds)
         fmt.console_write(b"!")
         held.store(0)
-        _pass(2_000)
+        for i in range(1, machine.cpu_count()):
+            while machine.cpus.is_stopped(i):
+                pause()
+        _pass(1_000)
     while done.load() < machine.cpu_count() - 1:
         pause()
     go.store(JOB_IDLE)
