@@ -11,7 +11,7 @@ A scenario is a function of a file in scenarios/ that says who does what, and wh
 It only describes; toolchain/sim then boots the CPUs up to the first step of the first thread of
 each, and explores what may happen from there on.  Threads are ordinary threads of the nucleus, as
 sched.create() makes them.  What a thread asserts, and every kassert of the kernel, is checked in
-each run, and so is nucleus_holds() at its end.
+each run; where a run ends with all CPUs at rest, so is nucleus_holds().
 
 Tests     tests/sim/test_core.py
 """
@@ -19,6 +19,7 @@ from typing import Final
 
 from kpy import (
     Array,
+    Atomic,
     Errno,
     Fn,
     MPtr,
@@ -33,6 +34,7 @@ from kpy import (
     i32,
     i64,
     implements,
+    may_block,
     memcpy,
     panic,
     pointer_at,
@@ -47,7 +49,7 @@ from kpy import (
 )
 
 from kernel import machine
-from kernel.lwkt import callout, clock, globaldata, sched, start, upcalls
+from kernel.lwkt import callout, clock, globaldata, sched, sleepq, start, upcalls
 from kernel.lwkt.globaldata import find, gd
 from kernel.lwkt.thread import Pri, Thread, ThreadFlag
 
@@ -67,7 +69,7 @@ def _layout(percpu: u64, size: u64, curthread: u64, thread_size: u64) -> None: .
 @extern("sim_add_cpu")
 def _add_cpu(offset: i64, top: u64) -> None: ...
 @extern("sim_boot")
-def _boot(threads: u32, to_quiescence: bool) -> u32: ...
+def _boot(threads: u32, to_quiescence: bool, hasty: u32) -> u32: ...
 @extern("sim_explore")
 def _explore(policy: u32, seed: u64, count: u64, depth: u32, length: u64, limit: u64) -> u32: ...
 @extern("sim_search")
@@ -118,7 +120,7 @@ class Planned:
 class Piece:
     """Storage of a thread."""
     td: Thread
-    used: bool
+    used: Atomic[bool]
 
 
 planned: Array[Planned, MAX_THREADS] = zeroed(Array[Planned, MAX_THREADS])
@@ -128,7 +130,9 @@ with_clocks: bool = False
 until_quiet: bool = False
 pieces: Array[Piece, MAX_THREADS] = zeroed(Array[Piece, MAX_THREADS])
 stacks: u64 = 0
+hasty_ticks: u32 = 0
 before: Fn[[], None] = nothing
+each: Fn[[], None] = nothing
 after: Fn[[], None] = nothing
 
 
@@ -165,22 +169,38 @@ def start_with(func: Fn[[], None]) -> None:
     before = func
 
 
+def on_each(func: Fn[[], None]) -> None:
+    """Call func() on every CPU likewise, before it has threads."""
+    global each
+    each = func
+
+
 def check(func: Fn[[], None]) -> None:
     """Call func() when all threads are done; it asserts."""
     global after
     after = func
 
 
-def clocks() -> None:
-    """Have timers tick and callouts called."""
-    global with_clocks
+def clocks(hasty: u32 = 0) -> None:
+    """Have timers tick and callouts called.  The time of a timer comes when its number of steps has
+    gone by, or when nobody can go on; up to `hasty` times in a run it may come at any step."""
+    global with_clocks, hasty_ticks
     with_clocks = True
+    hasty_ticks = hasty
 
 
 def to_quiescence() -> None:
     """A run ends when all CPUs halt, not with the last thread's last step."""
     global until_quiet
     until_quiet = True
+
+
+@may_block
+def rest() -> None:
+    """For a thread that others may still schedule: it is done, but does not end."""
+    _done()
+    while True:
+        sleepq.lwkt_sleep("rest")
 
 
 def td_of(index: u32) -> Ptr[Thread]:
@@ -217,7 +237,7 @@ def create(percpu: u64, size: u64) -> None:
 
 
 def boot() -> u32:
-    return _boot(count, until_quiet)
+    return _boot(count, until_quiet, hasty_ticks)
 
 
 @export("sim_cpu")
@@ -227,6 +247,7 @@ def _cpu(cpu: u32) -> None:
     gd.ktr.mask = 0
     if cpu == 0:
         before()
+    each()
     while cpu + 1 < cpus and globaldata.cpus[cpu + 1] is None:
         wait()
     if with_clocks:
@@ -259,8 +280,7 @@ def _thread(index: u64) -> None:
 @implements(upcalls.thread_alloc)
 def thread_alloc() -> Ptr[Thread] | None:
     for i in range(MAX_THREADS):
-        if not pieces[i].used:
-            pieces[i].used = True
+        if not pieces[i].used.swap(True):
             pieces[i].td.stack_base = stacks + BLOCK * i
             pieces[i].td.stack_size = BLOCK
             return ref(pieces[i].td)
@@ -271,7 +291,7 @@ def thread_alloc() -> Ptr[Thread] | None:
 def thread_free(td: Ptr[Thread]) -> None:
     for i in range(MAX_THREADS):
         if ref(pieces[i].td) is td:
-            pieces[i].used = False
+            pieces[i].used.store(False)
 
 
 @implements(upcalls.cpu_init)
@@ -284,12 +304,13 @@ def cpu_init(cpu: u32) -> None:
 
 @export("sim_check")
 def _check() -> None:
-    nucleus_holds()
+    if until_quiet:
+        nucleus_holds()
     after()
 
 
 def nucleus_holds() -> None:
-    """R1 and H3 of every CPU, between two steps of its threads."""
+    """R1 and H3 of every CPU that rests."""
     for cpu in range(cpus):
         owner = find(cpu)
         number: u32 = 0

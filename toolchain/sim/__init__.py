@@ -39,6 +39,7 @@ POLICIES = {"random": 0, "pct": 1, "path": 2}
 RESULTS = ("done", "deadlock", "livelock", "too long", "diverged", "exhausted", "booted")
 MAX_PATH = 20_000
 LIMIT = 20_000                  # steps of a run before it counts as endless
+SEARCH_LIMIT = 2_000            # the same in a search, which does not mind
 TRIAL = 64                      # runs at random that tell how long one is
 
 
@@ -58,6 +59,7 @@ class Figures:
     longest: int
     seconds: float
     complete: bool = False      # of a search: there are no more
+    truncated: int = 0          # endless under an unfair schedule: cut off, or made fair
     redundant: int = 0          # of a search: left off, as another order of independent steps
 
     @property
@@ -96,7 +98,7 @@ class Scenario:
         return self._explore("pct", runs, seed, depth - 1, self.steps(), limit)
 
     def search(self, bound: int = 2, most: int = 1_000_000, reduce: bool = False,
-               limit: int = LIMIT) -> Figures:
+               limit: int = SEARCH_LIMIT) -> Figures:
         """All schedules with at most `bound` preemptions; with `reduce` and a bound that none
         reaches, one of each class that differs in the order of independent steps."""
         began = time.perf_counter()
@@ -125,8 +127,8 @@ class Scenario:
                 result = self.world.replay(POLICIES[policy], number, depth, length, limit)
         except (host.Panic, host.Fault) as caught:
             error = caught
-        story = self._tell(seed, result, error)
         self.world.stop()
+        story = self._tell(seed, result, error)
         if error is not None or RESULTS[result] != "done":
             raise Failed(self.name, seed, story.what, story) from error
         return story
@@ -158,7 +160,7 @@ class Scenario:
     def _figures(self, began: float, complete: bool = False) -> Figures:
         figure = self.world.figure
         return Figures(figure(0), figure(1), figure(2), time.perf_counter() - began, complete,
-                       figure(4))
+                       figure(3), figure(4))
 
     def _path_seed(self, bound: int, reduce: bool, limit: int) -> str:
         taken = self.mod.array("u8", MAX_PATH)

@@ -38,6 +38,7 @@ enum { MAX_CPUS = 16, MAX_ENTITIES = 2 * MAX_CPUS, VECTOR_WORDS = 3 };
 enum { PAGE = 4096, MAX_REGIONS = 48, MAX_HOT = 4096, MAX_NODES = 20000, TRACE = 1 << 16 };
 enum { STACK_SHIFT = 16 };              /* stacks are aligned blocks of 64 KiB */
 enum { READS = 1, WRITES = 2, ORDERED = 4 };
+enum { LOWERED = 1 << 21 };             /* PCT: at a change point; below it, those that pause */
 enum { DELAY_ROUNDS = 64 };             /* pauses of a pure delay loop that count as one */
 enum { STUTTERS = 400, TIMER_EVERY = 40, JUMPS = 5000 };
 
@@ -67,7 +68,10 @@ struct node {                           /* a choice of the exhaustive search */
     uint8_t entities[MAX_ENTITIES];
 };
 
-struct step { uint8_t entity, end; uint16_t unused; struct access access; uint64_t step; };
+struct step {
+    uint8_t entity;
+    struct access access;
+};
 
 struct kept {                           /* what a reset puts back */
     struct cpu cpus[MAX_CPUS];
@@ -86,6 +90,7 @@ static struct core {
     uintptr_t percpu, percpu_size, curthread, thread_size;
     uint64_t random, gap;
     uint32_t stutters, jumps, turn, to_quiescence;
+    uint32_t hasty, hasty_ticks;        /* timers that may still come early; of each run */
     uint64_t quiet_changes;
     uint32_t priority[MAX_ENTITIES], lowest;
     uint32_t depth, passed;             /* PCT: priority changes, those behind us */
@@ -159,7 +164,10 @@ static uint32_t below(uint32_t limit) {
 
 static uint64_t now(void) { return S.base + S.steps; }
 
-static bool due(const struct cpu *c) { return c->armed && c->deadline <= now(); }
+/* The timer's time has come, or may come now. */
+static bool due(const struct cpu *c) {
+    return c->armed && (S.hasty || c->deadline <= now());
+}
 
 static bool pending(const struct cpu *c) {
     return c->ipi || due(c) || (c->vectors[0] | c->vectors[1] | c->vectors[2]);
@@ -219,7 +227,7 @@ static uint32_t by_chance(const uint8_t *list, uint32_t n) {
 static uint32_t by_priority(struct cpu *c, const uint8_t *list, uint32_t n) {
     uint32_t best = list[0];
     if (c && S.passed < S.depth && S.steps >= S.points[S.passed]) {
-        S.priority[2 * (c - S.cpus)] = S.depth - S.passed;
+        S.priority[2 * (c - S.cpus)] = LOWERED + S.depth - S.passed;
         S.passed++;
     }
     for (uint32_t i = 1; i < n; i++)
@@ -253,9 +261,10 @@ static uint32_t by_turns(struct cpu *c, const uint8_t *list, uint32_t n) {
     S.wake = 0;
     if (goes_on && !(S.sleep >> current & 1)) options[count++] = (uint8_t)current;
     if (!goes_on || S.preempted < S.bound)
-        for (uint32_t i = 0; i < n; i++)
-            if (list[i] != current || !goes_on)
-                if (!(S.sleep >> list[i] & 1)) options[count++] = list[i];
+        for (uint32_t odd = 2; odd-- > 0;)      /* interrupts first: what waits may wait for one */
+            for (uint32_t i = 0; i < n; i++)
+                if ((list[i] & 1) == odd && (list[i] != current || !goes_on)
+                    && !(S.sleep >> list[i] & 1)) options[count++] = list[i];
     if (!count) {                       /* all that could be done was done in another order */
         S.redundant++;
         end(REDUNDANT);
@@ -325,15 +334,13 @@ static uint32_t by_number(struct cpu *c) {
     return 2 * (S.cur - S.cpus) + S.cur->deliver;
 }
 
-static void note(uint32_t entity, uint32_t end) {
-    struct cpu *c = &S.cpus[entity / 2];
+/* For a replay's story: what this CPU does now, or that it is interrupted. */
+static void note(const struct cpu *c, bool interrupted) {
     struct step *s;
-    if (S.traced == TRACE) return;
+    if (!S.tracing || S.traced == TRACE) return;
     s = &S.trace[S.traced++];
-    s->entity = (uint8_t)entity;
-    s->end = (uint8_t)end;
+    s->entity = (uint8_t)(2 * (c - S.cpus) + interrupted);
     s->access = c->next;
-    s->step = S.steps;
 }
 
 static uint32_t choose(struct cpu *c) {
@@ -341,7 +348,7 @@ static uint32_t choose(struct cpu *c) {
     uint32_t n, chosen;
     if (S.policy == BOOT) return by_number(c);
     if (S.steps >= S.limit) {
-        if (S.policy != PCT) end(TOO_LONG);
+        if (S.policy != PCT) end(TOO_LONG);     /* a search counts it, and goes on */
         S.policy = RANDOM;              /* perhaps only unfair: by chance from here on */
         S.gap = 8;
         S.limit *= 2;
@@ -351,10 +358,6 @@ static uint32_t choose(struct cpu *c) {
     if (!n) n = quiet(list);
     chosen = S.policy == RANDOM ? by_chance(list, n)
         : S.policy == PCT ? by_priority(c, list, n) : by_turns(c, list, n);
-    if (S.tracing) {
-        S.wake = 0;
-        note(chosen, 0);
-    }
     return chosen;
 }
 
@@ -368,6 +371,7 @@ static void deliver(struct cpu *c) {
     for (uint32_t i = 0; i < VECTOR_WORDS; i++) if (c->vectors[i]) kinds[n++] = 2 + i;
     if (!n) return;
     kind = kinds[n > 1 && S.policy != EXHAUSTIVE ? below(n) : 0];
+    note(c, true);
     c->takes = 0;
     c->state = RUNS;
     if (kind == 0) {
@@ -375,6 +379,10 @@ static void deliver(struct cpu *c) {
         kernel_ipi(frame);
     } else if (kind == 1) {
         c->armed = 0;
+        if (c->deadline > now()) {
+            S.base += c->deadline - now();
+            S.hasty--;
+        }
         kernel_timer(frame);
     } else {
         uint32_t bit = (uint32_t)__builtin_ctzll(c->vectors[kind - 2]);
@@ -418,6 +426,7 @@ static void point(uint32_t site, uintptr_t address, uint32_t kind) {
     struct cpu *c = S.cur;
     c->next = (struct access){site, kind, address};
     if (++S.steps >= S.wake) decide(c);
+    note(S.cur, false);
 }
 
 void hook_yield(uint32_t site, void *where, uint32_t kind) __asm__("kpy.hook.yield");
@@ -676,6 +685,7 @@ static void reset(void) {
     S.left = S.kept.left;
     S.steps = S.wake = S.traced = S.stutters = S.jumps = S.turn = 0;
     S.changes = S.quiet_changes = 1;
+    S.hasty = S.hasty_ticks;
     S.at_node = S.preempted = S.sleep = S.passed = 0;
 }
 
@@ -692,9 +702,9 @@ void sim_layout(uint64_t percpu, uint64_t size, uint64_t curthread, uint64_t thr
 /* One more CPU, which begins on the stack that ends at `top`. */
 void sim_add_cpu(int64_t offset, uint64_t top) {
     struct cpu *c = &S.cpus[S.count++];
-    uint64_t *frame = (uint64_t *)(uintptr_t)top - 9;
+    uint64_t *frame = (uint64_t *)(uintptr_t)top - 8;
     memset(c, 0, sizeof *c);
-    memset(frame, 0, 9 * sizeof *frame);
+    memset(frame, 0, 8 * sizeof *frame);
     frame[6] = (uintptr_t)first_code;
     c->sp = frame;
     c->offset = offset;
@@ -702,8 +712,9 @@ void sim_add_cpu(int64_t offset, uint64_t top) {
 }
 
 /* Boot the CPUs until each stands before its first thread; keep what memory holds. */
-uint32_t sim_boot(uint32_t threads, bool to_quiescence) {
+uint32_t sim_boot(uint32_t threads, bool to_quiescence, uint32_t hasty) {
     S.policy = BOOT;
+    S.hasty_ticks = hasty;
     S.left = threads;
     S.to_quiescence = to_quiescence;
     S.steps = S.wake = 0;
@@ -720,8 +731,8 @@ static void prepare(uint64_t seed) {
     S.random = mixed(seed) | 1;
     if (S.policy == RANDOM) S.gap = (1u << below(5)) - 1;
     if (S.policy != PCT) return;
-    S.lowest = 1u << 20;
-    for (uint32_t i = 0; i < 2 * S.count; i++) S.priority[i] = (2u << 20) + below(1u << 30);
+    S.lowest = LOWERED;
+    for (uint32_t i = 0; i < 2 * S.count; i++) S.priority[i] = 2 * LOWERED + below(1u << 30);
     for (uint32_t i = 0; i < S.depth; i++) {
         uint64_t at = 1 + below((uint32_t)S.length), k = i;
         for (; k && S.points[k - 1] > at; k--) S.points[k] = S.points[k - 1];
@@ -764,13 +775,14 @@ uint32_t sim_explore(uint32_t policy, uint64_t seed, uint64_t count, uint32_t de
  * more; `reduce` leaves out those that differ in the order of independent steps only. */
 uint32_t sim_search(uint32_t bound, bool reduce, uint64_t most, uint64_t limit) {
     catch_writes();
-    S.runs = S.total = S.longest = S.redundant = S.nodes = S.tracing = 0;
+    S.runs = S.total = S.longest = S.redundant = S.truncated = S.nodes = S.tracing = 0;
     S.bound = bound;
     S.reduce = reduce;
     for (S.runs = 0; S.runs < most;) {
         reset();
         S.random = 1;
         if (run(EXHAUSTIVE, limit) == DONE) world_check();
+        else if (S.result == TOO_LONG) S.truncated++;
         else if (S.result != REDUNDANT) return S.result;
         S.runs++;
         if (!next_path()) return EXHAUSTED;
@@ -808,7 +820,7 @@ uint64_t sim_figure(uint32_t which) {
 /* Step `at` of the replayed run: entity, site, address, kind. */
 uint64_t sim_step(uint32_t at, uint32_t field) {
     struct step *s = &S.trace[at];
-    uint64_t fields[] = {s->entity, s->access.site, s->access.address, s->access.kind, s->step};
+    uint64_t fields[] = {s->entity, s->access.site, s->access.address, s->access.kind};
     return fields[field];
 }
 
