@@ -76,6 +76,8 @@ def _explore(policy: u32, seed: u64, count: u64, depth: u32, length: u64, limit:
 def _search(bound: u32, reduce: bool, most: u64, limit: u64) -> u32: ...
 @extern("sim_replay")
 def _replay(policy: u32, seed: u64, depth: u32, length: u64, limit: u64) -> u32: ...
+@extern("sim_model")
+def _model(store_buffers: bool, no_fences: bool) -> None: ...
 @extern("sim_stop")
 def _stop() -> None: ...
 @extern("sim_figure")
@@ -338,6 +340,10 @@ def search(bound: u32, reduce: bool, most: u64, limit: u64) -> u32:
 
 def replay(policy: u32, seed: u64, depth: u32, length: u64, limit: u64) -> u32:
     return _replay(policy, seed, depth, length, limit)
+
+
+def model(store_buffers: bool, no_fences: bool) -> None:
+    _model(store_buffers, no_fences)
 
 
 def stop() -> None:

@@ -36,6 +36,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CORE = Path(__file__).resolve().with_name("core.c")
 WORLD = ROOT / "tests" / "sim" / "world.py"
 POLICIES = {"random": 0, "pct": 1, "path": 2}
+MODELS = {"": (False, False), "tso-": (True, False), "unfenced-": (True, True)}
 RESULTS = ("done", "deadlock", "livelock", "too long", "diverged", "exhausted", "booted")
 MAX_PATH = 20_000
 LIMIT = 20_000                  # steps of a run before it counts as endless
@@ -89,19 +90,22 @@ class Scenario:
 
     # ---- exploring
 
-    def random(self, runs: int, seed: int = 1, limit: int = LIMIT) -> Figures:
-        """`runs` schedules by chance."""
-        return self._explore("random", runs, seed, 0, 0, limit)
+    def random(self, runs: int, seed: int = 1, limit: int = LIMIT, model: str = "") -> Figures:
+        """`runs` schedules by chance.  `model` "tso-": with store buffers; "unfenced-": also as if
+        the kernel had no full fence."""
+        return self._explore(f"{model}random", runs, seed, 0, 0, limit)
 
-    def pct(self, runs: int, depth: int = 3, seed: int = 1, limit: int = LIMIT) -> Figures:
+    def pct(self, runs: int, depth: int = 3, seed: int = 1, limit: int = LIMIT,
+            model: str = "") -> Figures:
         """`runs` schedules by priorities that change at depth - 1 points of each run."""
-        return self._explore("pct", runs, seed, depth - 1, self.steps(), limit)
+        return self._explore(f"{model}pct", runs, seed, depth - 1, self.steps(), limit)
 
     def search(self, bound: int = 2, most: int = 1_000_000, reduce: bool = False,
                limit: int = SEARCH_LIMIT) -> Figures:
         """All schedules with at most `bound` preemptions; with `reduce` and a bound that none
         reaches, one of each class that differs in the order of independent steps."""
         began = time.perf_counter()
+        self._under("path")
         result = self._run(lambda: self.world.search(bound, reduce, most, limit),
                            lambda: self._path_seed(bound, reduce, limit))
         return self._figures(began, complete=RESULTS[result] == "exhausted")
@@ -124,7 +128,7 @@ class Scenario:
                 result = self._replay_path(bound, bool(reduce), limit, path)
             else:
                 depth, length, limit, number = map(int, numbers)
-                result = self.world.replay(POLICIES[policy], number, depth, length, limit)
+                result = self.world.replay(self._under(policy), number, depth, length, limit)
         except (host.Panic, host.Fault) as caught:
             error = caught
         self.world.stop()
@@ -137,9 +141,15 @@ class Scenario:
                  limit: int) -> Figures:
         began = time.perf_counter()
         self._run(
-            lambda: self.world.explore(POLICIES[policy], seed, runs, depth, length, limit),
+            lambda: self.world.explore(self._under(policy), seed, runs, depth, length, limit),
             lambda: f"{policy}:{depth}:{length}:{limit}:{seed + self.world.figure(0)}")
         return self._figures(began)
+
+    def _under(self, policy: str) -> int:
+        """Set the memory model that a policy's name begins with; the number of the policy."""
+        model, dash, plain = policy.rpartition("-")
+        self.world.model(*MODELS[model + dash])
+        return POLICIES[plain]
 
     def _run(self, start: Any, seed_of: Any) -> int:
         """Start an exploration; what fails is run again, for its story."""
@@ -168,6 +178,7 @@ class Scenario:
         return ":".join(map(str, ("path", bound, int(reduce), limit, *taken[:count])))
 
     def _replay_path(self, bound: int, reduce: bool, limit: int, path: list[int]) -> int:
+        self._under("path")
         self.world.set_path(bound, reduce, bytes(path))
         return int(self.world.replay(POLICIES["path"], 0, 0, 0, limit))
 

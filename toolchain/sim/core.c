@@ -22,11 +22,15 @@
  *       else can: a spin loop costs one step.
  *   X5  What is a CPU's own (its per-CPU storage, its thread's structure, its stack) is no
  *       schedule point unless it is accessed with an order.  Interrupts may come there too.
- * Tests     tests/sim/test_core.py
+ *   X6  With store buffers, a store that is not sequentially consistent may wait in its CPU's
+ *       buffer, first in first out, until a locked operation, a full fence, an interrupt, a pause
+ *       or a plain store to shared memory of that CPU, or until the policy lets it go: all of it
+ *       x86-TSO allows, though not all that x86-TSO allows (plain stores do not wait).
+ * Tests     tests/sim/test_core.py, tests/sim/test_store_buffers.py
  * Source    Burckhardt and others, "A Randomized Scheduler with Probabilistic Guarantees of
  *           Finding Bugs", 2010 (PCT); Musuvathi and Qadeer, "Iterative Context Bounding", 2007;
  *           Godefroid, "Partial-Order Methods for the Verification of Concurrent Systems", 1996,
- *           chapter 5 (sleep sets)
+ *           chapter 5 (sleep sets); Sewell and others, "x86-TSO", 2010
  */
 #include <signal.h>
 #include <stdbool.h>
@@ -39,12 +43,19 @@ enum { PAGE = 4096, MAX_REGIONS = 48, MAX_HOT = 4096, MAX_NODES = 20000, TRACE =
 enum { STACK_SHIFT = 16 };              /* stacks are aligned blocks of 64 KiB */
 enum { READS = 1, WRITES = 2, ORDERED = 4 };
 enum { LOWERED = 1 << 21 };             /* PCT: at a change point; below it, those that pause */
+enum { BUFFER = 8, SEQ_CST = 4, FENCE = 10 };
 enum { DELAY_ROUNDS = 64 };             /* pauses of a pure delay loop that count as one */
 enum { STUTTERS = 400, TIMER_EVERY = 40, JUMPS = 5000 };
 
 enum state { OFF, RUNS, PAUSES, HALTS };
 enum result { DONE, DEADLOCK, LIVELOCK, TOO_LONG, DIVERGED, EXHAUSTED, BOOTED, REDUNDANT };
 enum policy { RANDOM, PCT, EXHAUSTIVE, BOOT };
+
+struct store {                          /* not yet seen by others (X6) */
+    void *where;
+    uint64_t value;
+    uint32_t size;
+};
 
 struct access {                         /* what an entity does next */
     uint32_t site, kind;
@@ -59,8 +70,9 @@ struct cpu {
     uint64_t vectors[VECTOR_WORDS];
     uint64_t deadline;                  /* of the timer, if armed */
     uint64_t seen;                      /* `changes` when it paused */
-    uint32_t delays;
+    uint32_t delays, buffered;
     struct access next;
+    struct store buffer[BUFFER];
 };
 
 struct node {                           /* a choice of the exhaustive search */
@@ -99,7 +111,7 @@ static struct core {
     uint32_t sleep;                     /* entities whose next step was covered elsewhere */
     struct access sleeping[MAX_ENTITIES];
     uint64_t runs, total, longest, truncated, redundant;
-    uint32_t tracing, traced;
+    uint32_t tracing, traced, tso, no_fences;
     uint32_t regions, hot;
     struct { char *start, *copy; size_t size; } region[MAX_REGIONS];
     struct { char *to, *from; size_t size; } pages[MAX_HOT];
@@ -343,6 +355,21 @@ static void note(const struct cpu *c, bool interrupted) {
     s->access = c->next;
 }
 
+/* The `n` oldest stores of a CPU become visible. */
+static void drain(struct cpu *c, uint32_t n) {
+    for (uint32_t i = 0; i < n; i++) memcpy(c->buffer[i].where, &c->buffer[i].value,
+                                            c->buffer[i].size);
+    c->buffered -= n;
+    memmove(c->buffer, c->buffer + n, c->buffered * sizeof *c->buffer);
+    if (n) S.changes++;
+    if (n && S.policy == PCT) S.wake = 0;
+}
+
+static void drain_by_chance(void) {
+    for (uint32_t i = 0; i < S.count; i++)
+        if (S.cpus[i].buffered && !below(8)) drain(&S.cpus[i], 1);
+}
+
 static uint32_t choose(struct cpu *c) {
     uint8_t list[MAX_ENTITIES];
     uint32_t n, chosen;
@@ -354,6 +381,7 @@ static uint32_t choose(struct cpu *c) {
         S.limit *= 2;
         S.truncated++;
     }
+    if (S.tso) drain_by_chance();
     n = enabled(list);
     if (!n) n = quiet(list);
     chosen = S.policy == RANDOM ? by_chance(list, n)
@@ -372,6 +400,7 @@ static void deliver(struct cpu *c) {
     if (!n) return;
     kind = kinds[n > 1 && S.policy != EXHAUSTIVE ? below(n) : 0];
     note(c, true);
+    drain(c, c->buffered);
     c->takes = 0;
     c->state = RUNS;
     if (kind == 0) {
@@ -429,11 +458,20 @@ static void point(uint32_t site, uintptr_t address, uint32_t kind) {
     note(S.cur, false);
 }
 
+/* Plain stores do not wait, so none may overtake; a plain load sees what its CPU stored. */
+static void before_plain(struct cpu *c, uintptr_t where, uint32_t kind) {
+    bool all = (kind & WRITES) && !own(c, where);
+    for (uint32_t i = 0; !all && i < c->buffered; i++)
+        all = where >> 3 == (uintptr_t)c->buffer[i].where >> 3;
+    if (all) drain(c, c->buffered);
+}
+
 void hook_yield(uint32_t site, void *where, uint32_t kind) __asm__("kpy.hook.yield");
 void hook_yield(uint32_t site, void *where, uint32_t kind) {
     struct cpu *c = S.cur;
     if (!c) return;
     settle(c);
+    if (c->buffered && !(kind & ORDERED)) before_plain(c, (uintptr_t)where, kind);
     if (!(kind & ORDERED) && own(c, (uintptr_t)where)) {
         if (c->takes && pending(c)) point(site, 0, 0);      /* X5 */
         return;
@@ -448,6 +486,7 @@ void hook_pause(uint32_t site) {
     struct cpu *c = S.cur;
     if (!c) return;
     settle(c);
+    drain(c, c->buffered);
     if (!c->touched && ++c->delays % DELAY_ROUNDS) return;
     c->touched = 0;
     c->state = PAUSES;
@@ -472,13 +511,45 @@ void hook_pause(uint32_t site) {
     } \
     return old; }
 
+/* What store buffers change of an operation; true where that is all of it. */
+static bool through_buffer(struct cpu *c, uint32_t kind, void *where, uint32_t size, uint64_t a,
+                           uint32_t order, uint64_t *value) {
+    if (kind == FENCE) {
+        if (order == SEQ_CST && !S.no_fences) drain(c, c->buffered);
+        return true;
+    }
+    if (kind == 0) {                    /* a load: the newest store of our own, or memory */
+        for (uint32_t i = c->buffered; i-- > 0;) {
+            struct store *s = &c->buffer[i];
+            if ((uintptr_t)s->where >> 3 != (uintptr_t)where >> 3) continue;
+            if (s->where == where && s->size == size) {
+                *value = s->value;
+                return true;
+            }
+            drain(c, c->buffered);      /* a part of it */
+            return false;
+        }
+        return false;
+    }
+    if (kind != 1 || order == SEQ_CST) {
+        drain(c, c->buffered);
+        return false;
+    }
+    if (c->buffered == BUFFER) drain(c, 1);
+    c->buffer[c->buffered++] = (struct store){where, a, size};
+    c->wrote = 0;
+    return true;
+}
+
 /* One host thread: between two schedule points everything is atomic. */
 uint64_t hook_atomic(uint32_t kind, void *where, uint32_t size, uint64_t a, uint64_t b,
                      uint32_t order) __asm__("kpy.hook.atomic");
 uint64_t hook_atomic(uint32_t kind, void *where, uint32_t size, uint64_t a, uint64_t b,
                      uint32_t order) {
-    (void)order;
-    if (kind == 10) return 0;
+    struct cpu *c = S.cur;
+    uint64_t value = 0;
+    if (c && S.tso && through_buffer(c, kind, where, size, a, order, &value)) return value;
+    if (kind == FENCE) return 0;
     switch (size) {
     case 1: ATOMIC(uint8_t)
     case 2: ATOMIC(uint16_t)
@@ -527,6 +598,7 @@ void idle_halt(void) CONTRACT("idle_halt");
 void idle_halt(void) {
     struct cpu *c = S.cur;
     settle(c);
+    drain(c, c->buffered);
     c->takes = 1;
     c->state = HALTS;
     S.steps++;
@@ -552,6 +624,7 @@ void ipi_send(uint32_t cpu) {
     struct cpu *c = S.cur;
     if (!c || cpu >= S.count) return;
     settle(c);
+    drain(c, c->buffered);              /* the interrupt controller's registers are uncached */
     point(0, (uintptr_t)&S.cpus[cpu], WRITES | ORDERED);
     S.cpus[cpu].ipi = 1;
     if (S.policy == PCT) S.wake = 0;
@@ -747,6 +820,7 @@ static uint32_t run(uint32_t policy, uint64_t limit) {
     entity = choose(0);
     S.cpus[entity / 2].deliver = entity & 1;
     resume(&S.main_sp, &S.cpus[entity / 2]);
+    for (uint32_t i = 0; i < S.count; i++) drain(&S.cpus[i], S.cpus[i].buffered);
     S.total += S.steps;
     if (S.steps > S.longest) S.longest = S.steps;
     return S.result;
@@ -802,6 +876,12 @@ uint32_t sim_replay(uint32_t policy, uint64_t seed, uint32_t depth, uint64_t len
     if (policy != EXHAUSTIVE) prepare(seed);
     if (run(policy, limit) == DONE) world_check();
     return S.result;
+}
+
+/* Whether stores may wait in buffers; whether full fences do nothing, to see what needs them. */
+void sim_model(bool store_buffers, bool no_fences) {
+    S.tso = store_buffers;
+    S.no_fences = no_fences;
 }
 
 /* After an exception left a run. */
