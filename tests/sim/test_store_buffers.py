@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The lock-free parts with store buffers (x86-TSO): what holds, and what would not without fences."""
+"""The lock-free parts with store buffers (x86-TSO): what holds, and what needs its fence."""
 from __future__ import annotations
 
 import pytest
@@ -8,8 +8,8 @@ from tests.sim.suite import scenarios
 from toolchain import sim
 
 RUNS = 20_000
-HOLDS = ["store_buffering", "message_passing", "own_stores", "exclusive", "exclusive_many", "shared",
-         "writer_waits", "any_order", "blocked_holder", "one_way", "both_ways", "doorbell", "full",
+HOLDS = ["store_buffering", "message_passing", "own_stores", "exclusive", "exclusive_many",
+         "shared", "writer_waits", "any_order", "blocked_holder", "one_way", "both_ways", "doorbell", "full",
          "nested", "waited_for", "passive", "two_masters", "standstill", "spinlock",
          "spinlock_shared", "spinlock_crowd", "update_counter", "update_counter_of_two",
          "remote_schedule", "migration", "chase", "giveaway", "one_sleeper", "wake_one",
