@@ -472,7 +472,8 @@ def free_address(address: u64, kind: Ptr[MallocType]) -> None:
             if nused == 0:
                 _freed_last(zone)
             elif _leave(td):
-                _left(pointer_at(u8, VirtAddr(address)))
+                splz.crit_exit_pending()
+                compiler_fence()        # a call, not a jump: then only this path sets up a frame
             return
         _free_missed(address, kind)
         return
