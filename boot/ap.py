@@ -76,7 +76,7 @@ ap_long_mode:
 ap_higher_half:
     .cfi_startproc
     .cfi_undefined %rip                 # A3: nobody called us
-    movq kernel.platform.pc64.cpus.ap_tables(%rip), %rax
+    movq ap_tables(%rip), %rax
     movq %rax, %cr3                     # from here on low memory is not mapped
 
     xorl %eax, %eax
@@ -95,8 +95,8 @@ ap_higher_half:
     jz 1f
     movl %edx, %edi                     # all 32 bits of it
 1:
-    leaq kernel.platform.pc64.cpus.ap_ids(%rip), %rsi
-    movl kernel.platform.pc64.cpus.ap_count(%rip), %ecx
+    movq ap_ids(%rip), %rsi
+    movl ap_count(%rip), %ecx
     xorl %ebx, %ebx                     # ebx: number of this CPU
 2:
     incl %ebx                           # 0 is the boot CPU
@@ -105,12 +105,12 @@ ap_higher_half:
     cmpl %edi, (%rsi, %rbx, 4)
     jne 2b
 
-    leaq kernel.platform.pc64.percpu.bases(%rip), %rsi
+    movq ap_bases(%rip), %rsi
     movl (%rsi, %rbx, 8), %eax
     movl 4(%rsi, %rbx, 8), %edx
     movl $MSR_GS_BASE, %ecx
     wrmsr
-    leaq kernel.platform.pc64.cpus.ap_stacks(%rip), %rsi
+    movq ap_stacks(%rip), %rsi
     movq (%rsi, %rbx, 8), %rsp
     xorl %ebp, %ebp
     movl %ebx, %edi
@@ -121,4 +121,19 @@ ap_higher_half:
     jmp 3b
     .cfi_endproc
 .size ap_higher_half, . - ap_higher_half
+
+.data
+.balign 8
+.global ap_arguments
+ap_arguments:                           # ApArguments of kernel/platform/pc64/cpus.py
+ap_tables:
+    .quad 0
+ap_ids:
+    .quad 0
+ap_bases:
+    .quad 0
+ap_stacks:
+    .quad 0
+ap_count:
+    .long 0, 0
 """)

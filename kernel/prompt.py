@@ -24,36 +24,37 @@ STAR: Final = 42
 DELETE: Final = 127
 NOT_FOUND: Final[u32] = 127        # as a Unix shell has it
 
+script: Array[u8, SCRIPT_BYTES]     # one prompt, one thread; a stack is small
+line: Array[u8, LINE_BYTES]
+
 
 def run() -> Never:
     """Run the commands handed in, if any; else read them from the console for good."""
-    script: Array[u8, SCRIPT_BYTES]
     size = machine.read_file(EXEC_FILE, script)
     if size > 0:
         kprintf("\x02")
         status = run_script(script[:size])
         kprintf(f"\x03{status}\n")
         machine.power_off(status)
-    line: Array[u8, LINE_BYTES]
     while True:
         kprintf("damselfly> ")
         command(line[:_read_line(line)])
 
 
-def run_script(script: Slice[u8]) -> u32:
-    """Run the lines of `script`; the status of the last."""
+def run_script(text: Slice[u8]) -> u32:
+    """Run the lines of `text`; the status of the last."""
     status: u32 = 0
     start: u64 = 0
-    for i in range(len(script)):
-        if script[i] == NEWLINE:
-            status = command(script[start:i])
+    for i in range(len(text)):
+        if text[i] == NEWLINE:
+            status = command(text[start:i])
             start = i + 1
     return status
 
 
-def command(line: Slice[u8]) -> u32:
+def command(typed: Slice[u8]) -> u32:
     """Run one line; its status, 0 for success."""
-    name, rest = words.split(line)
+    name, rest = words.split(typed)
     if len(name) == 0:
         return 0
     match name:

@@ -29,7 +29,7 @@ from toolchain.backend import asm, data, llvm
 from toolchain.backend.worker import Failure, Job, Pool, Result
 from toolchain.cache import Cache, Scan
 from toolchain.diagnostics import Diagnostic, Sink
-from toolchain.frontend import effects, tree
+from toolchain.frontend import effects, keeping, tree
 from toolchain.frontend.check import Context, check_module
 from toolchain.frontend.effects import ModuleEffects
 from toolchain.frontend.modules import ModuleDecl, Program
@@ -90,6 +90,7 @@ class Builder:
         self.context = Context(self.program)
         self.stats = Stats()
         self.single = options.mode == RELEASE or options.target == "host"
+        self._reached: dict[str, str] = {}          # module -> digest of all that it imports
         self._scans: dict[str, tuple[Scan, Path, str] | None] = {}   # with the contents' hash
 
     # ---- checking only --------------------------------------------------------------------------
@@ -108,6 +109,7 @@ class Builder:
         graph = effects.Program(summaries, self.sink)
         graph.check_blocking()
         graph.check_recursion()
+        keeping.check(graph)
         return graph
 
     # ---- compiling ------------------------------------------------------------------------------
@@ -222,6 +224,7 @@ class Builder:
                 continue
             stack.append((name, True))
             stack.extend((n, False) for n in reversed(scan.imports) if n not in seen)
+        self._reached = self._digests(order)
         return order
 
     def _scan(self, name: str) -> Scan | None:
@@ -253,24 +256,27 @@ class Builder:
 
     def _object_key(self, name: str) -> str:
         """The key of a module's object (C2)."""
-        reached: set[str] = set()
-        todo = [name]
-        while todo:
-            scan = self._scan(todo.pop())
-            for other in scan.imports if scan else ():
-                if other not in reached:
-                    reached.add(other)
-                    todo.append(other)
-        reached.discard(name)
-        interfaces = []
-        for other in sorted(reached):
-            scan = self._scan(other)
-            interfaces.append(f"{other}={scan.interface if scan else ''}")
         found = self._scans[name]
         assert found is not None
         _, path, source = found
         return cache.digest("object", cache.compiler_digest(), self.options.key(), name,
-                            str(path), source, *interfaces)
+                            str(path), source, self._reached[name])
+
+    def _digests(self, order: list[str]) -> dict[str, str]:
+        """For each module a digest of its own interface and of all that its imports reach.
+
+        Modules that import each other have one.  One pass: of what is imported, the digest is
+        known already.
+        """
+        scans = {name: scan for name in order if (scan := self._scan(name)) is not None}
+        digests: dict[str, str] = {}
+        for group in effects.strongly_connected({n: s.imports for n, s in scans.items()}):
+            own = [f"{name}={scans[name].interface}" for name in sorted(group)]
+            below = {digests.get(other, f"{other}=") for name in group
+                     for other in scans[name].imports if other not in group}
+            digest = cache.digest("reached", *own, *sorted(below))
+            digests.update(dict.fromkeys(group, digest))
+        return digests
 
     # ---- one module after the other -------------------------------------------------------------
 

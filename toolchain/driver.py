@@ -128,7 +128,7 @@ def _build(flags: argparse.Namespace, sink: Sink) -> int:
                 if target == "user":
                     output.chmod(0o755)
                 check.check_image(output, layout=layout.LAYOUTS[target],
-                                  exempt=("boot_*",))
+                                  exempt=("boot_*", "ap_*", "vector_*"))
             except LinkError as error:
                 report_link(error, sink)
                 return 1

@@ -36,6 +36,16 @@ def show_value(value: int, spec: int) -> str:
     return _pad(head + digits, spec)
 
 
+def operands(kinds: int, *values: int) -> tuple[int, ...]:
+    """The values that a failed check shows, by the `operands` of its kpy.rt.Site."""
+    shown = []
+    for i, value in enumerate(values):
+        if kinds >> 8 * i & 0xFF:
+            signed = kinds >> 16 + i & 1
+            shown.append(value - (1 << 64) if signed and value >> 63 else value)
+    return tuple(shown)
+
+
 def show_text(text: bytes, spec: int) -> str:
     """A Str or Slice[u8] as text, one character a byte where it is not UTF-8."""
     try:

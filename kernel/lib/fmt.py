@@ -153,14 +153,22 @@ def panic_end(site: Ptr[rt.Site]) -> Never:
 def check_failed(site: Ptr[rt.Site], a: u64, b: u64) -> Never:
     console_write(b"panic: ")
     console_write(_reason(site.kind))
-    kprintf(f" in `{site.text}`: {_signed(a)}, {_signed(b)}")
+    kprintf(f" in `{site.text}`")
+    if site.operands & 0xFF != 0:
+        _operand(b": ", a, site.operands >> 16 & 1 != 0)
+    if site.operands & 0xFF00 != 0:
+        _operand(b", ", b, site.operands >> 17 & 1 != 0)
     _place(site)
     stop()
 
 
-def _signed(value: u64) -> i64:
-    """`value` read as a signed number."""
-    return trunc(i64, value)
+def _operand(before: Slice[u8], value: u64, signed: bool) -> None:
+    """A value of a failed check, extended to 64 bits as its type is signed."""
+    console_write(before)
+    if signed:
+        kprintf(f"{trunc(i64, value)}")
+    else:
+        kprintf(f"{value}")
 
 
 def _place(site: Ptr[rt.Site]) -> None:

@@ -16,7 +16,7 @@ Source    DragonFly sys/kern/kern_timeout.c (design)
 """
 from typing import Final
 
-from kpy import Array, Fn, Ptr, VirtAddr, address_of, flags, i32, may_block, pointer_at, ref, struct
+from kpy import Array, Fn, Ptr, VirtAddr, address_of, flags, i32, kassert, may_block, pointer_at, ref, struct
 from kpy import u32, u64
 
 from kernel.lib import queue
@@ -70,7 +70,7 @@ def reset(c: Ptr[Callout], ticks: u64, func: Fn[[Ptr[Callout]], None], arg: u64)
     Context  thread or critical section, on the CPU of an earlier reset() if that is pending.
     """
     crit.crit_enter()
-    assert not c.active or c.gd is mycpu(), "it is set on another CPU: stop it first"
+    kassert(not c.active or c.gd is mycpu(), "it is set on another CPU: stop it first")
     if c.active:
         _take_out(c)
     c.gd = mycpu()

@@ -33,6 +33,7 @@ from kpy import (
     Fn,
     i32,
     inline,
+    kassert,
     kprintf,
     MPtr,
     NoBlock,
@@ -190,7 +191,7 @@ def process(owned: u32) -> None:
     gd.preempt_level = owned
     gd.intr_nesting_level += 1
     gd.processing_ipiq += 1
-    assert gd.processing_ipiq <= MAX_NESTING
+    kassert(gd.processing_ipiq <= MAX_NESTING)
     mask: Cpumask
     while True:
         gd.ipimask.take(mask)
@@ -233,12 +234,12 @@ def _put(target: Ptr[Globaldata], func: IpiFn, arg1: u64, arg2: u64) -> u32:
     """Write a slot of our FIFO to `target`, and set our bit there."""
     crit.crit_enter()
     gd.intr_nesting_level += 1
-    assert gd.intr_nesting_level <= MAX_NESTING
+    kassert(gd.intr_nesting_level <= MAX_NESTING)
     q = ref(gd.ipiq[target.cpuid])
     if q.fill() > q.depth // 2:
         _make_room(target, q)
     at = q.windex.load_relaxed()
-    assert wrapping(at - q.rindex.load_relaxed()) < q.depth
+    kassert(wrapping(at - q.rindex.load_relaxed()) < q.depth)
     slot = ref(q.slots[at & (q.depth - 1)])
     slot.func = func
     slot.arg1 = arg1

@@ -14,7 +14,7 @@ Source    DragonFly sys/sys/ktr.h (design)
 """
 from typing import Final
 
-from kpy import Atomic, MPtr, Ptr, address_of, enum, inline, ref, struct, trunc, u16, u32, u64
+from kpy import Atomic, MPtr, Ptr, address_of, enum, inline, noinline, ref, struct, trunc, u16, u32, u64
 
 from kernel import machine
 from kernel.lwkt.globaldata import curthread, gd
@@ -96,6 +96,7 @@ def start(ring: Ptr[Ring], storage: MPtr[Entry], size: u64, mask: u32) -> None:
     ring.mask = mask
 
 
+@noinline
 def _write(event: Event, a: u64, b: u64) -> None:
     at = gd.ktr.index.add(1, order="relaxed") + 1
     entry = ref(gd.ktr.entries[at & (gd.ktr.size - 1)])

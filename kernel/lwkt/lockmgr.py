@@ -15,7 +15,7 @@ Limits    one spinlock guards the counts; the original packs them in one atomic 
 """
 from typing import Final
 
-from kpy import Ptr, Str, address_of, flags, i32, may_block, struct, u32, u64
+from kpy import Ptr, Str, address_of, flags, i32, kassert, may_block, struct, u32, u64
 
 from kernel.lib.errno import EBUSY, EDEADLK, ENOLCK, EWOULDBLOCK
 from kernel.lwkt import spin, sleepq
@@ -117,7 +117,7 @@ def upgrade(lk: Ptr[Lock], how: LockFlag) -> i32:
              for both would wait for the other.
     """
     spin.lock(lk.spin)
-    assert lk.shared != 0
+    kassert(lk.shared != 0)
     if lk.upgrading:
         lk.shared -= 1
         return _give_up(lk, EBUSY)
@@ -139,7 +139,7 @@ def upgrade(lk: Ptr[Lock], how: LockFlag) -> i32:
 def downgrade(lk: Ptr[Lock]) -> None:
     """From exclusive to shared, without letting go."""
     with lk.spin:
-        assert lk.owner is curthread() and lk.exclusive == 1
+        kassert(lk.owner is curthread() and lk.exclusive == 1)
         lk.exclusive = 0
         lk.owner = None
         lk.shared = 1
@@ -151,14 +151,14 @@ def release(lk: Ptr[Lock]) -> None:
     wake = False
     with lk.spin:
         if lk.exclusive != 0:
-            assert lk.owner is curthread(), "the owner lets go"
+            kassert(lk.owner is curthread(), "the owner lets go")
             lk.exclusive -= 1
             if lk.exclusive == 0:
                 lk.owner = None
                 lk.cancelling = False
                 wake = True
         else:
-            assert lk.shared != 0, "it is not held"
+            kassert(lk.shared != 0, "it is not held")
             lk.shared -= 1
             wake = lk.shared <= 1           # the last, or the upgrader alone
     if wake:
@@ -169,14 +169,14 @@ def cancel_beg(lk: Ptr[Lock]) -> None:
     """The exclusive owner makes CANCELABLE waiters fail with ENOLCK, now and until it lets go or
     cancel_end()."""
     with lk.spin:
-        assert lk.owner is curthread()
+        kassert(lk.owner is curthread())
         lk.cancelling = True
     sleepq.wakeup(u64(address_of(lk)))
 
 
 def cancel_end(lk: Ptr[Lock]) -> None:
     with lk.spin:
-        assert lk.owner is curthread()
+        kassert(lk.owner is curthread())
         lk.cancelling = False
 
 

@@ -32,6 +32,7 @@ from kpy import (
     Fn,
     i32,
     inline,
+    kassert,
     may_block,
     NoBlock,
     panic,
@@ -207,7 +208,7 @@ def domsg(port: Ptr[Port], msg: Ptr[Msg]) -> i32:
 
 def forwardmsg(port: Ptr[Port], msg: Ptr[Msg]) -> None:
     """Pass on a message that one has received and not answered; the reply port stays."""
-    assert bits_of(msg.flags & (MsgFlag.QUEUED | MsgFlag.DONE | MsgFlag.REPLY)) == 0
+    kassert(bits_of(msg.flags & (MsgFlag.QUEUED | MsgFlag.DONE | MsgFlag.REPLY)) == 0)
     error = port.ops.putport(port, msg)
     if error != EASYNC:
         replymsg(msg, error)
@@ -215,7 +216,7 @@ def forwardmsg(port: Ptr[Port], msg: Ptr[Msg]) -> None:
 
 def replymsg(msg: Ptr[Msg], error: i32) -> None:
     """Answer: from now on the message is its sender's."""
-    assert bits_of(msg.flags & (MsgFlag.DONE | MsgFlag.QUEUED)) == 0        # M1
+    kassert(bits_of(msg.flags & (MsgFlag.DONE | MsgFlag.QUEUED)) == 0)        # M1
     msg.error = error
     ktr.log(ktr.Event.MSG_REPLY, u64(address_of(msg)), u64(address_of(msg.reply_port)))
     msg.reply_port.ops.replyport(msg.reply_port, msg)
@@ -255,12 +256,12 @@ def dropmsg(msg: Ptr[Msg]) -> bool:
 
     Returns  False if it is not queued there (any more).
     """
-    assert MsgFlag.DROPABLE in msg.flags
+    kassert(MsgFlag.DROPABLE in msg.flags)
     return msg.target_port.ops.dropmsg(msg.target_port, msg)
 
 
 def _check_idle(msg: Ptr[Msg]) -> None:
-    assert MsgFlag.DONE in msg.flags and MsgFlag.QUEUED not in msg.flags    # M1
+    kassert(MsgFlag.DONE in msg.flags and MsgFlag.QUEUED not in msg.flags)    # M1
 
 
 @inline
@@ -297,7 +298,7 @@ def _poll(port: Ptr[Port]) -> Ptr[Msg] | None:
 
 
 def _thread_getport(port: Ptr[Port]) -> Ptr[Msg] | None:
-    assert port.td is curthread(), "a thread port is its owner's"
+    kassert(port.td is curthread(), "a thread port is its owner's")
     crit.crit_enter()
     msg = _poll(port)
     crit.crit_exit()
@@ -332,7 +333,7 @@ def _thread_put_remote(arg: u64, unused: u64) -> None:
 
 def _thread_waitport(port: Ptr[Port], how: sleepq.SleepFlag) -> Ptr[Msg] | None:
     td = curthread()
-    assert port.td is td, "a thread port is its owner's"
+    kassert(port.td is td, "a thread port is its owner's")
     crit.crit_enter()
     msg = _poll(port)
     while msg is None:
@@ -345,7 +346,7 @@ def _thread_waitport(port: Ptr[Port], how: sleepq.SleepFlag) -> Ptr[Msg] | None:
 
 def _thread_waitmsg(msg: Ptr[Msg], how: sleepq.SleepFlag) -> i32:
     port = msg.reply_port
-    assert port.td is curthread(), "only the owner of the reply port waits"
+    kassert(port.td is curthread(), "only the owner of the reply port waits")
     crit.crit_enter()
     while MsgFlag.DONE not in volatile_load(msg.flags):
         port.flags |= PortFlag.WAITING
@@ -395,7 +396,7 @@ def _wake_thread(port: Ptr[Port], owner: Ptr[Thread]) -> None:
 
 
 def _thread_dropmsg(port: Ptr[Port], msg: Ptr[Msg]) -> bool:
-    assert port.td is curthread(), "a thread port is its owner's"
+    kassert(port.td is curthread(), "a thread port is its owner's")
     crit.crit_enter()
     queued = MsgFlag.QUEUED in msg.flags
     if queued:

@@ -17,7 +17,7 @@ Limits    the original's word is lock-free on the uncontended path; here a spinl
 """
 from typing import Final
 
-from kpy import Fn, Ptr, Str, address_of, enum, i32, may_block, ref, struct, u32, u64, zeroed
+from kpy import Fn, Ptr, Str, address_of, enum, i32, kassert, may_block, ref, struct, u32, u64, zeroed
 
 from kernel.lib import queue
 from kernel.lib.errno import ENOLCK, EWOULDBLOCK
@@ -99,8 +99,8 @@ def unlock(m: Ptr[Mutex]) -> None:
     granted: Ptr[MutexLink] | None = None
     waiters = False
     with m.spin:
-        assert m.count != 0
-        assert not m.exclusive or m.owner is curthread(), "the owner lets go"
+        kassert(m.count != 0)
+        kassert(not m.exclusive or m.owner is curthread(), "the owner lets go")
         m.count -= 1
         if m.count == 0:
             m.exclusive = False
@@ -115,7 +115,7 @@ def downgrade(m: Ptr[Mutex]) -> None:
     granted: Ptr[MutexLink] | None = None
     waiters = False
     with m.spin:
-        assert m.exclusive and m.count == 1 and m.owner is curthread()
+        kassert(m.exclusive and m.count == 1 and m.owner is curthread())
         m.exclusive = False
         m.owner = None
         waiters = True

@@ -33,6 +33,7 @@ from kpy import (
     from_bits,
     i32,
     inline,
+    kassert,
     may_block,
     memset,
     MPtr,
@@ -124,7 +125,7 @@ def deschedule_self(td: Ptr[Thread]) -> None:
 
     Context  a critical section, until the switch.
     """
-    assert td.critcount > 0
+    kassert(td.critcount > 0)
     if ThreadFlag.RUNQ in td.flags:
         _dequeue(td)
 
@@ -137,7 +138,7 @@ def need_resched() -> None:
 def setpri(td: Ptr[Thread], pri: u32) -> None:
     """Change the priority of a thread of this CPU; sorts anew, never switches."""
     crit.crit_enter()
-    assert td.gd is mycpu() and pri <= u32(bits_of(Pri.MAX))
+    kassert(td.gd is mycpu() and pri <= u32(bits_of(Pri.MAX)))
     if ThreadFlag.RUNQ in td.flags:
         _dequeue(td)
         td.pri = pri
@@ -162,12 +163,18 @@ def tick() -> None:
     if ThreadFlag.RUNQ not in td.flags:
         return
     if gd.tdrunq.first is td:
-        following = td.link.next
-        if following is not None and following.pri == td.pri:
-            _dequeue(td)
-            _enqueue(td)
-            need_resched()
+        rotate()
     else:
+        need_resched()
+
+
+def rotate() -> None:
+    """Put the running thread behind its equals, if there are any.  Critical section."""
+    td = curthread()
+    following = td.link.next
+    if following is not None and following.pri == td.pri:
+        _dequeue(td)
+        _enqueue(td)
         need_resched()
 
 
@@ -183,10 +190,10 @@ def switch() -> None:
     Panics   in an interrupt or IPI handler, with a spinlock, with a cpusync under way.
     """
     td = curthread()
-    if gd.intr_nesting_level != 0 or gd.spinlocks != 0 or td.cscount != 0:
+    if (gd.intr_nesting_level | gd.spinlocks | td.cscount) != 0:
         _refuse(td)
-    assert gd.processing_ipiq == 0
-    assert ThreadFlag.RUNNING in td.flags
+    kassert(gd.processing_ipiq == 0)
+    kassert(ThreadFlag.RUNNING in td.flags)
     td.critcount += 1
     if td.toks_stop != 0:
         token.relalltokens(td)
@@ -194,9 +201,12 @@ def switch() -> None:
     if victim is not None:
         _go_back(td, victim)
     else:
-        chosen = _choose(td)
-        if chosen is not td:
-            _switch_to(td, chosen)
+        gd.reqflags.and_(~RQF_AST_LWKT_RESCHED, order="relaxed")
+        best = gd.tdrunq.first
+        if best is None or best.toks_stop != 0:
+            best = _choose(td)
+        if best is not td:
+            _switch_to(td, best)
     if td.critcount > 1:
         splz.splz_check()           # blocked inside a critical section: what came waits no longer
     crit.crit_exit()
@@ -204,7 +214,10 @@ def switch() -> None:
 
 @noinline
 def _choose(td: Ptr[Thread]) -> Ptr[Thread]:
-    """The thread to run next: its tokens are held when this returns (R3)."""
+    """The thread to run next: its tokens are held when this returns (R3).
+
+    switch() itself does what is most common: the best thread is there and wants no token.
+    """
     spins: u32 = 0
     while True:
         gd.reqflags.and_(~RQF_AST_LWKT_RESCHED, order="relaxed")
@@ -231,14 +244,14 @@ def _choose(td: Ptr[Thread]) -> Ptr[Thread]:
 
 @inline
 def _idle() -> Ptr[Thread]:
-    assert gd.idlethread.toks_stop == 0
+    kassert(gd.idlethread.toks_stop == 0)
     return ref(gd.idlethread)
 
 
 @inline
 def _switch_to(td: Ptr[Thread], target: Ptr[Thread]) -> None:
     """Leave `td` for `target`; finish what the one we come back from left to do."""
-    assert ThreadFlag.RUNNING not in target.flags and target.critcount != 0
+    kassert(ThreadFlag.RUNNING not in target.flags and target.critcount != 0)
     target.flags |= ThreadFlag.RUNNING
     target.switches += 1
     gd.counters.switch_count += 1
@@ -255,10 +268,19 @@ def _low_switch(td: Ptr[Thread], target: Ptr[Thread]) -> Ptr[Thread]:
                                                           u64(address_of(td)))))
 
 
+@inline
 def _return_from(prev: Ptr[Thread]) -> None:
     """We are off the stack of `prev`: let it go (H2), send it on if it migrates."""
     compiler_fence()
-    volatile_store(prev.flags, prev.flags & ~ThreadFlag.RUNNING)
+    left = prev.flags & ~ThreadFlag.RUNNING
+    volatile_store(prev.flags, left)
+    if bits_of(left & (ThreadFlag.MIGRATING | ThreadFlag.EXITING)) != 0:
+        _send_off(prev)
+
+
+@noinline
+def _send_off(prev: Ptr[Thread]) -> None:
+    """`prev` is off its stack, and leaves this CPU, or the world."""
     target = prev.migrate_gd
     if target is not None and ThreadFlag.PREEMPT_LOCK not in prev.flags:
         prev.migrate_gd = None
@@ -272,7 +294,7 @@ def _return_from(prev: Ptr[Thread]) -> None:
 
 def _go_back(td: Ptr[Thread], victim: Ptr[Thread]) -> None:
     """R4: to the thread that we preempted.  It never lost its tokens."""
-    assert ThreadFlag.PREEMPT_LOCK in victim.flags
+    kassert(ThreadFlag.PREEMPT_LOCK in victim.flags)
     victim.flags |= ThreadFlag.PREEMPT_DONE
     if gd.tdrunq.first is not None and gd.tdrunq.first is not victim:
         need_resched()
@@ -308,7 +330,7 @@ def _preempt(target: Ptr[Thread], owned: u32) -> None:
     target.switches += 1
     gd.counters.switch_count += 1
     back_from = _low_switch(td, target)
-    assert back_from is target and ThreadFlag.PREEMPT_DONE in td.flags
+    kassert(back_from is target and ThreadFlag.PREEMPT_DONE in td.flags)
     target.preempted = None
     _return_from(target)
     gd.intr_nesting_level = nesting
@@ -337,8 +359,8 @@ def _may_queue(td: Ptr[Thread]) -> bool:
 
 def _enqueue(td: Ptr[Thread]) -> None:
     """R1: behind its equals."""
-    assert td.gd is mycpu() and curthread().critcount > 0
-    assert td is not ref(gd.idlethread), "the idle thread is not scheduled"
+    kassert(td.gd is mycpu() and curthread().critcount > 0)
+    kassert(td is not ref(gd.idlethread), "the idle thread is not scheduled")
     td.flags |= ThreadFlag.RUNQ
     gd.tdrunqcount += 1
     first = gd.tdrunq.first
@@ -362,7 +384,7 @@ def _enqueue(td: Ptr[Thread]) -> None:
 
 
 def _dequeue(td: Ptr[Thread]) -> None:
-    assert td.gd is mycpu() and curthread().critcount > 0
+    kassert(td.gd is mycpu() and curthread().critcount > 0)
     td.flags &= ~ThreadFlag.RUNQ
     gd.tdrunqcount -= 1
     gd.tdrunq.remove(td)
@@ -384,7 +406,7 @@ def setcpu_self(target: Ptr[Globaldata]) -> None:
     td = curthread()
     if target is mycpu():
         return
-    assert ThreadFlag.FIXEDCPU not in td.flags and ThreadFlag.TSLEEPQ not in td.flags
+    kassert(ThreadFlag.FIXEDCPU not in td.flags and ThreadFlag.TSLEEPQ not in td.flags)
     gd.counters.migrations += 1
     td.critcount += 1
     deschedule_self(td)
@@ -399,8 +421,8 @@ def setcpu_self(target: Ptr[Globaldata]) -> None:
 def giveaway(td: Ptr[Thread]) -> None:
     """Let another CPU acquire() a descheduled thread of this one."""
     crit.crit_enter()
-    assert td.gd is mycpu() and ThreadFlag.RUNQ not in td.flags
-    assert ThreadFlag.TSLEEPQ not in td.flags
+    kassert(td.gd is mycpu() and ThreadFlag.RUNQ not in td.flags)
+    kassert(ThreadFlag.TSLEEPQ not in td.flags)
     td.flags |= ThreadFlag.MIGRATING
     gd.tdallq.remove(td)
     crit.crit_exit()
@@ -409,7 +431,7 @@ def giveaway(td: Ptr[Thread]) -> None:
 def acquire(td: Ptr[Thread]) -> None:
     """Take over a thread that its CPU gave away; waits until that CPU is off its stack."""
     crit.crit_enter()
-    assert ThreadFlag.MIGRATING in td.flags and td.gd is not mycpu()
+    kassert(ThreadFlag.MIGRATING in td.flags and td.gd is not mycpu())
     while bits_of(volatile_load(td.flags) & OFF_CPU) != 0:
         ipiq.process(0)             # that CPU may wait for us
         pause()
@@ -423,7 +445,7 @@ def acquire(td: Ptr[Thread]) -> None:
 def _arrived(arg: u64, unused: u64) -> None:
     """A thread that migrates is off its old CPU: it is ours now."""
     td = pointer_at(Thread, VirtAddr(arg))      # safe: MIGRATING, so nobody else touches it
-    assert bits_of(td.flags & OFF_CPU) == 0
+    kassert(bits_of(td.flags & OFF_CPU) == 0)
     td.gd = mycpu()
     fence("seq_cst")
     td.flags &= ~ThreadFlag.MIGRATING
@@ -478,7 +500,7 @@ def exit_thread() -> Never:
     """End the running thread.  Its storage is taken back by the next thread that ends or begins
     on this CPU: nobody can free the stack it stands on."""
     td = curthread()
-    assert td.toks_stop == 0, "a thread ends with a token"
+    kassert(td.toks_stop == 0, "a thread ends with a token")
     while td.refs.load() != 0:
         sleepq.tsleep(u64(address_of(ref(td.refs))), from_bits(sleepq.SleepFlag, 0), "texit", 1)
     crit.crit_enter()
@@ -545,7 +567,7 @@ def thread_begin(prev: u64) -> Never:
 def idle() -> Never:
     """What a CPU does when it has nothing to do.  On the idle thread, critcount 1 or more."""
     td = curthread()
-    assert td is ref(gd.idlethread) and td.critcount > 0
+    kassert(td is ref(gd.idlethread) and td.critcount > 0)
     while True:
         splz.splz_check()
         switch()

@@ -9,7 +9,7 @@ Source    DragonFly sys/kern/lwkt_serialize.c (design)
 """
 from typing import Final
 
-from kpy import Atomic, Ptr, Str, address_of, may_block, struct, u32, u64
+from kpy import Atomic, Ptr, Str, address_of, kassert, may_block, struct, u32, u64
 
 from kernel.lwkt import sleepq
 from kernel.lwkt.globaldata import curthread
@@ -39,7 +39,7 @@ class Serializer:
 @may_block
 def enter(s: Ptr[Serializer]) -> None:
     """Hold it.  Not recursive."""
-    assert s.owner.load_relaxed() is not curthread()
+    kassert(s.owner.load_relaxed() is not curthread())
     if not try_enter(s):
         s.word.add(1)
         while True:
@@ -66,7 +66,7 @@ def try_enter(s: Ptr[Serializer]) -> bool:
 
 
 def leave(s: Ptr[Serializer]) -> None:
-    assert s.owner.load_relaxed() is curthread()
+    kassert(s.owner.load_relaxed() is curthread())
     s.owner.store_relaxed(None)
     if s.word.and_(~HELD, order="seq_cst") & WAITERS != 0:
         sleepq.wakeup_one(u64(address_of(s)))

@@ -26,6 +26,7 @@ from kpy import (
     flags,
     from_bits,
     i32,
+    kassert,
     may_block,
     pointer_at,
     Ptr,
@@ -68,7 +69,7 @@ cpumasks: Array[AtomicCpumask, HASH_SIZE]       # [a]
 
 def tsleep_interlock(ident: u64, how: SleepFlag = NO_FLAGS) -> None:
     """Be among the sleepers of `ident`, still running: see the header."""
-    assert ident != 0
+    kassert(ident != 0)
     td = curthread()
     crit.crit_enter()
     if ThreadFlag.TSLEEPQ in td.flags:
@@ -102,7 +103,7 @@ def wait(ident: u64, how: SleepFlag, wmesg: Str) -> None:
     if SleepFlag.PINTERLOCKED not in how:
         tsleep_interlock(ident, how)
     if ThreadFlag.TSLEEPQ in td.flags:          # L3: else woken meanwhile
-        assert td.wchan == ident
+        kassert(td.wchan == ident)
         td.wmesg = wmesg
         ktr.log(ktr.Event.SLEEP, ident, 0)
         sched.deschedule_self(td)
@@ -212,7 +213,7 @@ def wakeup_end_delayed() -> None:
 
 def remove(td: Ptr[Thread]) -> None:
     """Take `td`, of this CPU, off its sleep queue.  Critical section."""
-    assert td.gd is mycpu() and ThreadFlag.TSLEEPQ in td.flags
+    kassert(td.gd is mycpu() and ThreadFlag.TSLEEPQ in td.flags)
     bucket = _hash(td.wchan)
     gd.tsleep_hash[bucket].remove(td)
     if gd.tsleep_hash[bucket].first is None:

@@ -14,7 +14,7 @@ Source    DragonFly sys/kern/kern_systimer.c (design)
 """
 from typing import Final
 
-from kpy import Fn, Ptr, VirtAddr, address_of, flags, i64, no_block, pointer_at, ref, struct, trunc
+from kpy import Fn, Ptr, VirtAddr, address_of, flags, i64, kassert, no_block, pointer_at, ref, struct, trunc
 from kpy import u32, u64, wrapping, NoBlock
 
 from kernel import machine
@@ -79,7 +79,7 @@ def delete(timer: Ptr[Systimer]) -> None:
     """Take out a timer of this CPU; nothing happens if it is not in."""
     crit.crit_enter()
     if TimerFlag.ONQUEUE in timer.state:
-        assert timer.gd is mycpu(), "only the owner deletes"
+        kassert(timer.gd is mycpu(), "only the owner deletes")
         gd.timers.queue.remove(timer)
         timer.state &= ~TimerFlag.ONQUEUE
     timer.period = 0

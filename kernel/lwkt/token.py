@@ -34,6 +34,7 @@ from kpy import (
     compiler_fence,
     i64,
     inline,
+    kassert,
     noinline,
     panic,
     pause,
@@ -114,6 +115,7 @@ def init(tok: Ptr[Token], name: Str) -> None:
     tok.name = name
 
 
+@inline
 def gettoken(tok: Ptr[Token]) -> None:
     """Own `tok` alone; `with tok:` is this and reltoken().  May be nested.
 
@@ -125,8 +127,8 @@ def gettoken(tok: Ptr[Token]) -> None:
     want = _push(td, tok, WANT_EXCLUSIVE)
     if tok.count.cas(0, EXCLUSIVE):
         tok.ref.store_relaxed(want)
-    elif not _try(td, want, True):
-        _contested(td, tok, want)
+    else:
+        _gettoken_slow(td, tok, want)
 
 
 def gettoken_shared(tok: Ptr[Token]) -> None:
@@ -159,12 +161,13 @@ def trytoken_shared(tok: Ptr[Token]) -> bool:
     return False
 
 
+@inline
 def reltoken(tok: Ptr[Token]) -> None:
     """Let go of the token taken last, which must be `tok` (T3)."""
     td = curthread()
     at = td.toks_stop - 1
     held = ref(td.toks[at])
-    assert held.tok is tok, "tokens are released in reverse order"
+    kassert(held.tok is tok, "tokens are released in reverse order")
     _release(held, tok)
     compiler_fence()        # an interrupt that sees the shorter stack sees the token free
     td.toks_stop = at
@@ -173,10 +176,10 @@ def reltoken(tok: Ptr[Token]) -> None:
 def swap(tok1: Ptr[Token], tok2: Ptr[Token]) -> None:
     """Exchange the two tokens taken last, so that the other is released first."""
     td = curthread()
-    assert td.toks_stop >= 2
+    kassert(td.toks_stop >= 2)
     upper = ref(td.toks[td.toks_stop - 1])
     lower = ref(td.toks[td.toks_stop - 2])
-    assert (upper.tok is tok1 and lower.tok is tok2) or (upper.tok is tok2 and lower.tok is tok1)
+    kassert((upper.tok is tok1 and lower.tok is tok2) or (upper.tok is tok2 and lower.tok is tok1))
     mode, tok = upper.mode, upper.tok
     upper.tok = lower.tok
     upper.mode = lower.mode
@@ -249,8 +252,8 @@ def getalltokens(td: Ptr[Thread], tried: u32) -> bool:
 def _push(td: Ptr[Thread], tok: Ptr[Token], mode: u64) -> Ptr[Tokref]:
     """A new reference of `td`, wanted, not yet held."""
     at = td.toks_stop
-    assert at < MAX_TOKENS, "too many tokens at once"
-    assert gd.spinlocks == 0, "a token may block: not under a spinlock"
+    kassert(at < MAX_TOKENS, "too many tokens at once")
+    kassert(gd.spinlocks == 0, "a token may block: not under a spinlock")
     want = ref(td.toks[at])
     want.tok = tok
     want.mode = mode
@@ -305,7 +308,7 @@ def _try_shared(td: Ptr[Thread], want: Ptr[Tokref], tok: Ptr[Token]) -> bool:
 @inline
 def _release(held_ref: Ptr[Tokref], tok: Ptr[Token]) -> None:
     if held_ref.mode & EXCLUSIVE != 0:
-        assert tok.ref.load_relaxed() is held_ref
+        kassert(tok.ref.load_relaxed() is held_ref)
         tok.ref.store_relaxed(None)
 
         tok.count.and_(~EXCLUSIVE, order="release")         # T1: after ref is cleared
@@ -329,15 +332,22 @@ def _tell(moved: Ptr[Tokref]) -> None:
         tok.ref.store_relaxed(moved)
 
 
+@noinline
+def _gettoken_slow(td: Ptr[Thread], tok: Ptr[Token], want: Ptr[Tokref]) -> None:
+    """It is not free: ours already, wanted by others, or held."""
+    if not _try(td, want, True):
+        _contested(td, tok, want)
+
+
 @cold
 @noinline
 def _contested(td: Ptr[Thread], tok: Ptr[Token], want: Ptr[Tokref]) -> None:
     """Somebody else has it: spin for a while, then let the scheduler try."""
     if want.mode & EXCLREQ != 0:
         for i in range(td.toks_stop - 1):
-            assert td.toks[i].tok is not tok or td.toks[i].mode & EXCLREQ != 0, (
-                "held shared, now wanted exclusively: it would wait for itself")
-    assert gd.intr_nesting_level == 0, "tokens may block: not in an interrupt"
+            kassert(td.toks[i].tok is not tok or td.toks[i].mode & EXCLREQ != 0, (
+                "held shared, now wanted exclusively: it would wait for itself"))
+    kassert(gd.intr_nesting_level == 0, "tokens may block: not in an interrupt")
     if _spin(td, want):
         return
     tok.collisions.add(1, order="relaxed")
@@ -346,7 +356,7 @@ def _contested(td: Ptr[Thread], tok: Ptr[Token], want: Ptr[Tokref]) -> None:
     td.toks_have = td.toks_stop - 1
     td.mpflags.or_(MpFlag.DIDYIELD)
     sched.switch()                      # T4: comes back owning every token listed
-    assert td.toks_have == HAVE_ALL
+    kassert(td.toks_have == HAVE_ALL)
 
 
 def _spin(td: Ptr[Thread], want: Ptr[Tokref]) -> bool:

@@ -2,7 +2,7 @@
 """Interrupt threads: preemption, and storms."""
 from typing import Final
 
-from kpy import Atomic, Errno, Ptr, kprintf, panic, pause, ref, table, u32, u64, zeroed
+from kpy import Atomic, Errno, Fn, Ptr, kprintf, panic, pause, ref, table, u32, u64, zeroed
 
 from kernel import machine
 from kernel.lwkt import intr, sched, systimer, token
@@ -26,7 +26,7 @@ registered: bool = False
 want_token: Atomic[u32]
 
 
-def _serve(h: Ptr[intr.Handler]) -> None:
+def serve(h: Ptr[intr.Handler]) -> None:
     served.add(1)
     if want_token.load_relaxed() != 0:
         token.gettoken(tok)             # held by whom it preempted: it goes back, and has it later
@@ -38,12 +38,13 @@ def _raise(t: Ptr[systimer.Systimer]) -> None:
     intr.post(VECTOR)
 
 
-def _register() -> None:
+def register_with(func: Fn[[Ptr[intr.Handler]], None]) -> None:
+    """Have func called for VECTOR, instead of what was before."""
     global registered
+    handler.func = func
     if registered:
         return
     registered = True
-    handler.func = _serve
     handler.name = "test"
     try:
         intr.register(info, 0, VECTOR, b"intr test", Pri.INT_LOW)
@@ -56,7 +57,7 @@ def _register() -> None:
 def preemption_is_invisible_to_token_holders() -> None:
     """An interrupt thread preempts a token's holder again and again: the holder keeps the token,
     even when the interrupt thread wants the same one."""
-    _register()
+    register_with(serve)
     token.init(tok, "preempt")
     served.store(0)
     raised.store(0)
@@ -85,7 +86,7 @@ def preemption_is_invisible_to_token_holders() -> None:
 @table("guest_test", 81)
 def storms_are_throttled() -> None:
     """A vector that comes STORM_HZ times a second is served LIMIT times, and others go on."""
-    _register()
+    register_with(serve)
     old = intr.livelock_limit
     intr.livelock_limit = LIMIT
     raised.store(0)

@@ -66,6 +66,8 @@ go: Atomic[u32]                  # what the other CPUs do: see the JOB constants
 done: Atomic[u32]
 typed: Array[u8, 64]
 typed_count: Atomic[u32]
+held: Atomic[u32]                # 1: stopped CPUs stay so
+late: Atomic[u32]                # 1: other CPUs take longer to be ready than they are given
 expected_trap: bool = False
 seen: Frame
 data_code: Array[u8, 16]         # a `ret` in writable memory
@@ -73,7 +75,11 @@ data_code: Array[u8, 16]         # a `ret` in writable memory
 JOB_IDLE: Final[u32] = 0
 JOB_SPIN: Final[u32] = 1         # with interrupts off
 JOB_PRINT: Final[u32] = 2
+JOB_FLOOD: Final[u32] = 3        # write until stopped, with interrupts off
+NO_SUCH_ID: Final[u32] = 200
+PIT: Final[u32] = 1
 LINES: Final = 200
+STOP_ROUNDS: Final[u32] = 20
 STATUS_PANIC: Final[u32] = 70
 TIMES_US: Final[Array[u64, 4]] = [100, 1000, 10000, 100000]
 
@@ -96,12 +102,30 @@ def kmain(magic: u32, info: u64) -> Never:
             _faults(number)
         case b"frame":
             _frame()
-        case b"timer":
+        case b"left_out":
+            machine.cpus.apic_ids[machine.cpu_count() - 1] = NO_SUCH_ID
             _boot()
+        case b"late":
+            late.store(1)
+            _boot()
+            _pass(1_500_000)
+            machine.ipi_send(1)
+            _pass(10_000)
+            kprintf(f"late {ready[1].load()}\nanswered {ipis[1].load()}\n")
+        case b"timer":
+            if number == PIT:
+                acpi.tables.hpet = 0
+                acpi.tables.pm_timer = 0
+                machine.clock.begin()
+            _boot()
+            kprintf(f"reference {reference.name()}\n")
             _timer()
         case b"interrupts":
             _boot()
             _interrupts()
+        case b"cost":
+            _boot()
+            _cost()
         case b"level":
             _boot()
             _level()
@@ -114,6 +138,12 @@ def kmain(magic: u32, info: u64) -> Never:
         case b"stop":
             _boot()
             _stop()
+        case b"interrupted":
+            _boot()
+            _interrupted()
+        case b"resumed":
+            _boot()
+            _resumed()
         case b"pmap":
             _pmap()
         case _:
@@ -156,6 +186,10 @@ def cpu_entered(number: u32) -> Never:
     global mine
     mine = number + 1000
     ready[number].store(trunc(u32, mine) + greeting)
+    if late.load() == 1:
+        end = machine.cputimer_count() + machine.cputimer_hz() * 3 // 2
+        while machine.cputimer_count() < end:
+            pause()
     machine.cpu_ready()
     machine.intr_enable()
     while True:
@@ -166,6 +200,10 @@ def cpu_entered(number: u32) -> Never:
             while go.load() == JOB_SPIN:
                 pause()
             machine.intr_enable()
+        elif job == JOB_FLOOD:
+            machine.intr_disable()
+            while True:
+                fmt.console_write(b"................\n")
         elif job == JOB_PRINT:
             _print_lines(number)
             done.add(1)
@@ -204,7 +242,7 @@ def timer_expired(frame: Ptr[Frame]) -> None:
 @implements(upcalls.cpu_stopped)
 def cpu_stopped(frame: Ptr[Frame]) -> None:
     stops[percpu.this_cpu()].add(1)
-    while go.load() == JOB_SPIN:
+    while go.load() == JOB_SPIN or held.load() == 1:
         pause()
 
 
@@ -414,9 +452,9 @@ def _timer() -> None:
                 machine.idle_halt()
             else:
                 machine.intr_enable()
-        late = (fired_at[0] - before) * 1_000_000 // hz
+        passed_us = (fired_at[0] - before) * 1_000_000 // hz
         early = fired_at[0] - before < hz * us // 1_000_000
-        kprintf(f"armed {us} passed {late} early {early}\n")
+        kprintf(f"armed {us} passed {passed_us} early {early}\n")
     fired = timers[0].load()
     machine.cputimer_arm(hz // 1000)
     machine.cputimer_arm(hz // 50)
@@ -432,6 +470,23 @@ def _timer() -> None:
     kprintf(f"measured {(clock_end - clock) * reference.hz // passed}\n")
     # Each other CPU's timer is its own.
     kprintf(f"others {timers[1].load()}\n")
+
+
+def _cost() -> None:
+    """Ticks of an IPI to this CPU, from sending it to being back; under -icount, instructions."""
+    machine.intr_enable()
+    least = u64.MAX
+    for _ in range(10):
+        seen_before = ipis[0].load()
+        before = machine.cputimer_count()
+        machine.ipi_send(0)
+        while ipis[0].load() == seen_before:
+            pause()
+        least = min(least, machine.cputimer_count() - before)
+    before = machine.cputimer_count()
+    machine.cputimer_arm(machine.cputimer_hz())
+    armed = machine.cputimer_count() - before
+    kprintf(f"ipi {least}\narm {armed}\n")
 
 
 def _both() -> tuple[u64, u64]:
@@ -487,7 +542,7 @@ def _interrupts() -> None:
 
 def percpu_apic(number: u32) -> u32:
     """The APIC id of a CPU."""
-    return machine.cpus.ap_ids[number]
+    return machine.cpus.apic_ids[number]
 
 
 def _level() -> None:
@@ -588,6 +643,39 @@ def _stop() -> None:
     machine.ipi_stop_others()
     kprintf(f"stopped_again {_stops(2)}\n")
     go.store(JOB_IDLE)
+
+
+def _interrupted() -> None:
+    """CPUs are stopped for good, one of them with the console's lock; we still can write."""
+    go.store(JOB_FLOOD)
+    _wake()
+    _pass(20_000)
+    go.store(JOB_SPIN)                       # what cpu_stopped() waits in
+    machine.ipi_stop_others()
+    kprintf(f"\nheld_by_stopped {_stops(1)}\n")
+    for i in range(20):
+        kprintf(f"line {i}\n")
+
+
+def _resumed() -> None:
+    """CPUs are stopped in the middle of writes, we write, and they go on."""
+    machine.console_start_interrupts()
+    machine.intr_enable()
+    go.store(JOB_PRINT)
+    _wake()
+    rounds: u32 = 0
+    while rounds < STOP_ROUNDS and done.load() < machine.cpu_count() - 1:
+        rounds += 1
+        held.store(1)
+        machine.ipi_stop_others()
+        _stops(rounds)
+        fmt.console_write(b"!")
+        held.store(0)
+        _pass(2_000)
+    while done.load() < machine.cpu_count() - 1:
+        pause()
+    go.store(JOB_IDLE)
+    kprintf(f"\nrounds {rounds}\n")
 
 
 def _stops(wanted: u32) -> u32:

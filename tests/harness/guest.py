@@ -8,9 +8,11 @@ from tests.harness.build import guest_image
 from tests.harness.machine import Machine
 
 
-def run(test: str, *, guest: str = "machine", **options: Any) -> dict[str, str]:
-    """What `test` of tests/guest/GUEST.py printed, by name; a name twice keeps its last value."""
-    with Machine(guest_image(guest), append=test, **options) as vm:
+def run(test: str, *, guest: str = "machine", flags: tuple[str, ...] = (),
+        **options: Any) -> dict[str, str]:
+    """What `test` of tests/guest/GUEST.py, built with `flags`, printed, by name; a name that is
+    there twice keeps its last value."""
+    with Machine(guest_image(guest, *flags), append=test, **options) as vm:
         vm.expect("\nend\n")
         assert vm.wait_exit() == 0
         lines = vm.console.text.splitlines()

@@ -48,6 +48,13 @@ def test_the_clock_agrees_with_the_reference(kind):
     assert numbers["measured"] == pytest.approx(numbers["hz"], rel=0.002)
 
 
+def test_the_pit_serves_where_there_is_nothing_else():
+    with Machine(guest_image("machine"), append="timer 1", cpus=1) as vm:
+        vm.expect("reference PIT\n")
+        hz = int(vm.expect(re.compile(r"hz (\d+)\n"))[1])
+    assert hz == pytest.approx(timer()[0]["hz"], rel=0.005)
+
+
 def test_under_icount_timers_are_exact_and_the_clock_is_instructions():
     numbers, fired = timer(**MACHINES["icount"])
     assert numbers["hz"] == pytest.approx(10**9, rel=1e-4)

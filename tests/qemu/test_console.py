@@ -39,3 +39,21 @@ def test_what_is_typed_before_the_kernel_starts_is_not_lost():
         vm.send("echo early\r")
         vm.gdb().batch("detach")
         vm.expect("\nearly\n")
+
+
+def test_a_cpu_that_was_stopped_in_a_write_does_not_keep_others_from_writing():
+    with Machine(guest_image("machine"), append="interrupted", cpus=4) as vm:
+        vm.expect("held_by_stopped 3\n")
+        vm.expect("".join(f"line {n}\n" for n in range(20)) + "end\n")
+        assert vm.wait_exit() == 0
+
+
+def test_cpus_that_are_stopped_in_writes_go_on_and_lose_nothing():
+    with Machine(guest_image("machine"), append="resumed", cpus=4) as vm:
+        rounds = int(vm.expect(re.compile(r"\nrounds (\d+)\nend\n"))[1])
+        assert vm.wait_exit() == 0
+        text = vm.console.text
+    assert text.count("!") == rounds
+    for letter in "BCD":
+        assert text.count(letter) >= 40 * LINES
+    assert len(re.findall(r"(?m):\d{3}$", text.replace("!", ""))) >= 3 * LINES - rounds

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.harness import Machine, guest
-from tests.harness.build import kernel_image
+from tests.harness.build import guest_image, kernel_image
 
 COUNTS = [1, 2, 4, 8, 64, 255]
 
@@ -27,6 +27,14 @@ def test_cpus_run_on_every_kind_of_machine(machine, cpu, mem):
     assert found["answered"] == 3
 
 
+@pytest.mark.parametrize("flags", [("--release",), ("-O", "0")], ids=["release", "debug"])
+@pytest.mark.parametrize("test", ["cpus", "stop"])
+def test_cpus_run_in_every_build(flags, test):
+    found = guest.numbers(guest.run(test, flags=flags, cpus=4))
+    assert found["running"] == 4
+    assert found.get("answered", found.get("stopped")) == 3
+
+
 @pytest.mark.parametrize("topology", ["4,sockets=2,cores=2", "6,sockets=2,cores=3",
                                       "2,maxcpus=4", "4,sockets=1,cores=2,threads=2"])
 def test_apic_ids_may_have_gaps(topology):
@@ -42,3 +50,16 @@ def test_cpus_with_interrupts_off_are_stopped_and_go_on():
 def test_the_kernel_says_how_many_cpus_the_firmware_lists():
     with Machine(kernel_image(), cpus=4) as vm:
         assert vm.expect("cpus: 4 of 4 are running")
+
+
+def test_a_cpu_that_does_not_start_is_named_and_left_out():
+    with Machine(guest_image("machine"), append="left_out", cpus=3) as vm:
+        vm.expect("cpu 2 (APIC id 200) is left out: it did not start\n")
+        vm.expect("listed 3\nrunning 2\n")
+
+
+def test_a_cpu_that_is_late_is_left_out_for_good():
+    with Machine(guest_image("machine"), append="late", cpus=2) as vm:
+        vm.expect("cpu 1 (APIC id 1) is left out: it is not ready\n")
+        vm.expect("listed 2\nrunning 1\n")
+        vm.expect("late 1008\nanswered 0\n")

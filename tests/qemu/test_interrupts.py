@@ -30,3 +30,11 @@ def test_a_level_is_masked_until_it_is_unmasked():
     found = guest.numbers(guest.run("level", cpus=2))
     assert (found["before_unmask"], found["arrived"]) == (0, 1)
     assert (found["again"], found["quiet"]) == (2, 2)
+
+
+def test_the_way_through_an_interrupt_is_short():
+    """Instructions from sending an IPI to this CPU until after its upcall, both ends included."""
+    assert guest.numbers(guest.run("cost", icount=True))["ipi"] <= 125
+    release = guest.numbers(guest.run("cost", icount=True, flags=("--release",)))
+    assert release["ipi"] <= 110
+    assert release["arm"] <= 30

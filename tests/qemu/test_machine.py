@@ -82,3 +82,11 @@ def test_an_unknown_loader_is_said(tmp_path):
     image.write_bytes(data)
     with Machine(image, append="start") as vm:
         vm.expect_panic("neither multiboot nor PVH (0x1234)")
+
+
+@pytest.mark.parametrize("machine", ["q35", "pc"])
+def test_a_machine_without_the_exit_device_is_switched_off_by_acpi(machine):
+    with Machine(guest_image("machine"), append="start", machine=machine,
+                 exit_device=False) as vm:
+        vm.expect("\nend\n")
+        assert vm.wait_exit(timeout=10) == 0

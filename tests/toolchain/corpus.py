@@ -5,6 +5,7 @@
     # release: add(200, 100) == 44                          only where overflow wraps
     # trap: add(200, 100) OVERFLOW 200 100 at `a + b`       kind, perhaps values, place
     # trap: give(2) PANIC "no 2 here"                       kind and message
+    # checked: halved(7) ASSERT                             a trap only where overflow is checked
     # raises: outer(0) 22                                   an Errno leaves the function
     # prints: hello() "hello\n"                             what kprintf wrote
     # error: K0308 at `n + s`                               the compiler refuses the program
@@ -37,11 +38,12 @@ class Promise:
     values: tuple[int, ...] = ()     # trap: a and b, as far as given
     place: str = ""                  # trap and error: source text of the place
     code: str = ""                   # error: K0308
+    checked: bool = False            # of a trap: only in builds that check overflow
 
     def holds_in(self, overflow_checks: bool) -> bool:
         if self.kind == "release":
             return not overflow_checks
-        return overflow_checks or self.check not in CHECKED_ONLY
+        return overflow_checks or not (self.checked or self.check in CHECKED_ONLY)
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def programs() -> list[Program]:
 def read(path: Path) -> Program:
     promises = []
     for number, text in enumerate(path.read_text().splitlines(), 1):
-        hit = re.match(r"# (run|release|trap|raises|prints|error): (.*)$", text)
+        hit = re.match(r"# (run|release|trap|checked|raises|prints|error): (.*)$", text)
         if hit:
             promises.append(parse(hit[1], hit[2], number))
     assert promises, f"{path.name} promises nothing"
@@ -86,8 +88,9 @@ def parse(kind: str, text: str, line: int) -> Promise:
         return Promise(kind, line, name, args, ast.literal_eval(rest))
     hit = re.fullmatch(r'([A-Z_]+)((?: \d+)*)(?: (".*"))?(?: at `(.*)`)?', rest)
     assert hit, text
-    return Promise(kind, line, name, args, hit[3] and ast.literal_eval(hit[3]), check=hit[1],
-                   values=tuple(map(int, hit[2].split())), place=hit[4] or "")
+    return Promise("trap", line, name, args, hit[3] and ast.literal_eval(hit[3]), check=hit[1],
+                   values=tuple(map(int, hit[2].split())), place=hit[4] or "",
+                   checked=kind == "checked")
 
 
 def split_call(text: str) -> tuple[str, str]:

@@ -142,3 +142,50 @@ def test_warnings_are_shown_again_from_the_cache(tree):
         assert len(builder.compile([tree / "top.py"], whole=False)) == 3
         builder.close()
         assert [d.code for d in sink.diagnostics] == ["K0404"]
+
+
+def keys_of(folder, names):
+    builder = Builder(Options(target="host"), [folder], Sink())
+    try:
+        builder.compile([folder / f"{names[-1]}.py"])
+        return {name: builder._object_key(name) for name in names}
+    finally:
+        builder.close()
+
+
+def test_modules_that_import_each_other_depend_on_both_interfaces(tmp_path):
+    package = tmp_path / "pack"
+    package.mkdir()
+    (package / "__init__.py").write_text('"""A package."""\n')
+    (package / "a.py").write_text("from pack import b\nfrom kpy import u32\n"
+                                  "def f() -> u32:\n    return b.g()\n")
+    (package / "b.py").write_text("from pack import a, c\nfrom kpy import u32\n"
+                                  "def g() -> u32:\n    return 1\n"
+                                  "def h() -> u32:\n    return a.f() + c.k()\n")
+    (package / "c.py").write_text("from kpy import u32\ndef k() -> u32:\n    return 1\n")
+    (tmp_path / "apart.py").write_text("from kpy import u32\ndef k() -> u32:\n    return 1\n")
+    (tmp_path / "top.py").write_text("import apart\nfrom pack import a\nfrom kpy import u32\n"
+                                     "def t() -> u32:\n    return a.f() + apart.k()\n")
+    names = ["pack.a", "pack.b", "pack.c", "apart", "top"]
+    before = keys_of(tmp_path, names)
+    (package / "c.py").write_text("from kpy import u64, u32\ndef k() -> u32:\n    return 1\n"
+                                  "def more() -> u64:\n    return 2\n")
+    after = keys_of(tmp_path, names)
+    assert {n for n in names if before[n] != after[n]} == {"pack.a", "pack.b", "pack.c", "top"}
+
+
+def test_keys_of_many_modules_take_one_pass(tmp_path):
+    names = [f"m{i}" for i in range(400)]
+    for i, name in enumerate(names):
+        imports = "".join(f"import m{j}\n" for j in range(max(0, i - 3), i))
+        (tmp_path / f"{name}.py").write_text(imports + "from kpy import u32\n"
+                                             f"def f{i}() -> u32:\n    return {i}\n")
+    builder = Builder(Options(target="host"), [tmp_path], Sink())
+    asked = []
+    scan = builder._scan
+    builder._scan = lambda name: (asked.append(name), scan(name))[1]
+    try:
+        assert len(set(builder.keys([tmp_path / "m399.py"]))) == 400
+    finally:
+        builder.close()
+    assert len(asked) <= 2 * 400

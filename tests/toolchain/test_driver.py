@@ -49,6 +49,17 @@ def test_run_calls_a_function(program, mode):
     assert (done.stdout, done.returncode) == ("588\n", 0)
 
 
+def test_run_shows_the_operands_of_a_failed_check_as_their_types_have_them(tmp_path):
+    path = tmp_path / "signs.py"
+    path.write_text("from kpy import i64, u64\n"
+                    "def add(a: u64, b: u64) -> u64:\n    return a + b\n"
+                    "def sub(a: i64, b: i64) -> i64:\n    return a - b\n")
+    assert "OVERFLOW(18446744073709551615, 9223372036854775808) in a + b" in kpyc(
+        "run", path, "add", 2**64 - 1, 2**63).stderr
+    assert "OVERFLOW(-9223372036854775808, 1) in a - b" in kpyc(
+        "run", path, "sub", "--", -2**63, 1).stderr
+
+
 def test_run_shows_what_is_printed_raised_and_trapped(program):
     fine = kpyc("run", program, "fail", "2")
     assert (fine.stdout, fine.returncode) == ("n is 2\n1\n", 0)

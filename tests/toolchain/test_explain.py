@@ -91,7 +91,7 @@ def test_explain_all_lists_every_code_with_its_title(capsys):
 
 
 @pytest.mark.parametrize(("spelled", "help"), [
-    ("K0399", "did you mean K0347? "), ("K08", "did you mean K0801? "),
+    ("K0399", "did you mean K0348? "), ("K08", "did you mean K0801? "),
     ("nonsense", "codes look like K0308; ")])
 def test_k1003_an_unknown_code_names_the_nearest(spelled, help, capsys):
     assert main(["explain", spelled]) == 1

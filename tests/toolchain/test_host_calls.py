@@ -189,3 +189,47 @@ def test_a_failed_check_has_its_values():
     assert (failed.kind, failed.values, failed.text) == ("OVERFLOW", (200, 100), "a + b")
     assert failed.column == 12
     assert host.build(EVERYTHING, release=True).add(200, 100) == 44
+
+
+@pytest.mark.parametrize("release", [False, True])
+def test_operands_of_a_failed_check_are_shown_as_their_types_have_them(tmp_path, release):
+    source = tmp_path / "signs.py"
+    source.write_text('''from kpy import Slice, i8, i64, u8, u32, u64
+
+
+def narrow(n: u64) -> u32:
+    return u32(n)
+
+
+def narrow_signed(n: i64) -> u8:
+    return u8(n)
+
+
+def divide(a: u64, b: u64) -> u64:
+    return a // b
+
+
+def divide_signed(a: i8, b: i8) -> i8:
+    return a // b
+
+
+def get(xs: Slice[u8], i: i64) -> u8:
+    return xs[i]
+
+
+def cut(xs: Slice[u8], a: u64, b: u64) -> u64:
+    return len(xs[a:b])
+''')
+    module = host.build(source, release=release)
+    for function, args, values in [
+            (module.narrow, (2**64 - 1,), (2**64 - 1,)),
+            (module.narrow, (2**63,), (2**63,)),
+            (module.narrow_signed, (-1,), (-1,)),
+            (module.divide, (2**63 + 5, 0), (2**63 + 5,)),
+            (module.divide_signed, (-128, 0), (-128,)),
+            (module.get, (b"abc", -4), (-4,)),
+            (module.cut, (b"abc", 2**63, 2**64 - 1), (2**63, 2**64 - 1))]:
+        with pytest.raises(host.CheckFailed) as caught:
+            function(*args)
+        assert caught.value.values == values, function
+        assert f"({', '.join(map(str, values))}) in" in str(caught.value)

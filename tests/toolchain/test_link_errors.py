@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What a user sees when a link fails: the number, the place in the source, the way out."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -142,3 +143,17 @@ def test_many_problems_of_a_kind_are_counted_not_listed():
     assert [problem.message for problem in caught.value.problems] == [
         "0", "1", "2", "7 more like these are not shown",
     ]  # fmt: skip
+
+
+def test_every_problem_says_what_to_do():
+    silent = []
+    for path in Path(errors.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and node.args and isinstance(
+                    node.args[0], ast.Constant) and re.fullmatch(
+                        r"K09\d\d", str(node.args[0].value)):
+                helped = any(k.arg == "help" for k in node.keywords) or len(node.args) > 2
+                if not helped and node.args[0].value not in errors.WAYS_OUT:
+                    silent.append((path.name, node.lineno))
+    assert silent == []
+    assert Problem("K0910", "cannot read x").help == "is the path right, and is there room?"

@@ -76,17 +76,19 @@ class Constants:
             return self.string(value if isinstance(value, bytes) else value.encode())
         return self._new(self.value(types.array(elem, len(value)), value), elem.align)
 
-    def site(self, at_: cfg.At, kind: int, function: str, text: str = "") -> str:
+    def site(self, at_: cfg.At, kind: int, function: str, text: str = "",
+             operands: int = 0) -> str:
         """The Site record (kpy.rt) of a place."""
         loc = at_.loc
-        key = (loc, kind, function, text)
+        key = (loc, kind, function, text, operands)
         name = self.sites.get(key)
         if name is None:
             name = self._new(
                 f"{{ ptr, i64, ptr, i64, ptr, i64, i32, i32, i32, i32 }} {{ "
                 f"{self.text(loc.source.path)}, {self.text(function)}, "
                 f"{self.text(text or source_text(loc))}, i32 {loc.line}, "
-                f"i32 {character_column(loc)}, i32 {int(kind)}, i32 0 }}", 8)
+                f"i32 {character_column(loc)}, i32 {int(kind)}, "
+                f"i32 {operands} }}", 8)
             self.sites[key] = name
         return name
 

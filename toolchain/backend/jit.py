@@ -29,7 +29,7 @@ from toolchain.backend.target import TARGETS
 from toolchain.backend.worker import Job, Pool
 from toolchain.frontend import tree, types
 from toolchain.lower import cfg
-from toolchain.printing import show_text, show_value
+from toolchain.printing import operands, show_text, show_value
 
 _CALL = """
 .text
@@ -107,22 +107,18 @@ class Stopped(Exception):  # noqa: N818
             ctypes.string_at(p, n).decode() if n else "" for p, n in
             zip(parts[0:6:2], parts[1:6:2], strict=True))
         self.line, self.column, self.kind = parts[6], parts[7], cfg.Trap(parts[8])
+        self.operands = parts[9]
         super().__init__(f"{self.file}:{self.line}:{self.column}: {message}")
 
 
 class CheckFailed(Stopped):
-    """kpy.rt.check_failed was called; `a` and `b` are its values."""
+    """kpy.rt.check_failed was called; `a` and `b` are what it was given."""
 
     def __init__(self, address: int, a: int, b: int) -> None:
         self.a, self.b = a, b
         super().__init__(address, "check failed")
-        self.args = (f"{self.args[0]}: {self.kind.name}({_signed(a)}, {_signed(b)}) in "
-                     f"{self.text}",)
-
-
-def _signed(value: int) -> int:
-    """A value as a person wrote it: what looks like a small negative number is one."""
-    return value - (1 << 64) if value >> 32 == 0xFFFF_FFFF else value
+        shown = ", ".join(map(str, operands(self.operands, a, b)))
+        self.args = (f"{self.args[0]}: {self.kind.name}({shown}) in {self.text}",)
 
 
 class Panic(Stopped):

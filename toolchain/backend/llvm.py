@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import TypeAlias
 
 from toolchain.backend import abi, asm, asmdebug, ops
 from toolchain.backend.abi import at, int_of, memory, register
@@ -38,6 +39,10 @@ _LOAD_ORDER = {**_ORDER, "release": "monotonic", "acq_rel": "acquire"}
 _STORE_ORDER = {**_ORDER, "acquire": "monotonic", "acq_rel": "release"}
 _FAIL_ORDER = {**_ORDER, "release": "monotonic", "acq_rel": "acquire"}
 _UNSAFE_NAME = re.compile(r"[^A-Za-z0-9_.]")
+
+
+# What check_failed() is told of: types and registers; None for a number that is not shown.
+Values: TypeAlias = "list[tuple[types.IntType | None, str]]"
 
 
 def emit_module(module: cfg.Module, options: Options) -> str:
@@ -325,30 +330,31 @@ class FunctionEmitter:
             return value
         return ops.resize(self, value, ty.size * 8, base.bits, base.signed)
 
-    def site(self, kind: int, text: str = "") -> str:
+    def site(self, kind: int, text: str = "", operands: int = 0) -> str:
         name = self.source.symbol
-        return self.module.constants.site(self.at, kind, name, text)
+        return self.module.constants.site(self.at, kind, name, text, operands)
 
-    def trap_if(self, condition: str, trap: cfg.Trap,
-                values: list[tuple[types.IntType, str]]) -> None:
+    def trap_if(self, condition: str, trap: cfg.Trap, values: Values) -> None:
         """Go on unless `condition`; else call check_failed with the values."""
         okay, fail = self.new_label("o"), self.new_label("x")
         self.put(f"br i1 {condition}, label %{fail}, label %{okay}{self.module.unlikely}")
         self.trap_block(fail, trap, values)
         self.lines.append(f"{okay}:")
 
-    def trap_block(self, label: str, trap: cfg.Trap,
-                   values: list[tuple[types.IntType, str]]) -> None:
+    def trap_block(self, label: str, trap: cfg.Trap, values: Values) -> None:
         """The cold block `label`, which reports a failed check."""
         hot, self.lines = self.lines, self.cold
         self.lines.append(f"{label}:")
-        wide = [ops.resize(self, value, base.bits, 64, base.signed) for base, value in values]
+        wide = [ops.resize(self, value, base.bits, 64, base.signed) if base else value
+                for base, value in values]
         wide += ["0"] * (2 - len(wide))
+        operands = sum(base.bits << 8 * i | base.signed << 16 + i
+                       for i, (base, _) in enumerate(values) if base)
         self.module.declare("kpy.rt.check_failed",
                             f"declare {self.module.local}void @kpy.rt.check_failed(ptr, i64, "
                             f"i64) {self.module.attribute_group('cold noreturn nounwind')}")
-        self.put(f"call void @kpy.rt.check_failed(ptr {self.site(trap)}, i64 {wide[0]}, "
-                 f"i64 {wide[1]})")
+        self.put(f"call void @kpy.rt.check_failed(ptr {self.site(trap, operands=operands)}, "
+                 f"i64 {wide[0]}, i64 {wide[1]})")
         self.put("unreachable")
         self.lines = hot
 
@@ -562,12 +568,13 @@ def _index(e: FunctionEmitter, ins: cfg.IndexAddr) -> None:
 # ---- checks, slices and tuples
 
 def _check(e: FunctionEmitter, ins: cfg.Check) -> None:
-    u64 = types.U64
     values = [e.op(operand) for operand in ins.operands]
+    shown = [(int_of(operand.ty) or types.U64, value)
+             for operand, value in zip(ins.operands, values, strict=True)][:2]
     if ins.kind == "index":
         bad = e.temp()
         e.put(f"{bad} = icmp uge i64 {values[0]}, {values[1]}")
-        e.trap_if(bad, ins.trap, [(u64, values[0]), (u64, values[1])])
+        e.trap_if(bad, ins.trap, shown)
     elif ins.kind == "slice":
         lo, hi, length = values
         conditions = []
@@ -576,11 +583,11 @@ def _check(e: FunctionEmitter, ins: cfg.Check) -> None:
                 conditions.append(e.temp())
                 e.put(f"{conditions[-1]} = icmp ugt i64 {a}, {b}")
         for condition in conditions:
-            e.trap_if(condition, ins.trap, [(u64, lo), (u64, hi)])
+            e.trap_if(condition, ins.trap, shown)
     elif ins.kind == "same":
         bad = e.temp()
         e.put(f"{bad} = icmp ne i64 {values[0]}, {values[1]}")
-        e.trap_if(bad, ins.trap, [(u64, values[0]), (u64, values[1])])
+        e.trap_if(bad, ins.trap, shown)
     elif ins.kind == "null":
         bad = e.temp()
         e.put(f"{bad} = icmp eq ptr {values[0]}, null")

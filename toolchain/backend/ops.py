@@ -123,7 +123,7 @@ def _divide(e: FunctionEmitter, ins: cfg.Binary, base: types.IntType, left: str,
     if known is None or known == 0:
         zero = e.temp()
         e.put(f"{zero} = icmp eq i{bits} {right}, 0")
-        e.trap_if(zero, cfg.Trap.ZERO_DIVISOR, [(base, left), (base, "0")])
+        e.trap_if(zero, cfg.Trap.ZERO_DIVISOR, [(base, left)])
         if known == 0:
             right = "1"
     floor = ins.op == "floordiv"
@@ -234,7 +234,7 @@ def _checked(e: FunctionEmitter, ins: cfg.Convert) -> None:
                                              else source.maximum):
             wrong = e.temp()
             e.put(f"{wrong} = icmp {sign}{predicate} i{source.bits} {value}, {bound}")
-            e.trap_if(wrong, ins.trap, [(source, value), (types.U64, str(code))])
+            e.trap_if(wrong, ins.trap, [(source, value), (None, str(code))])
     _resize(e, ins)
 
 
@@ -251,19 +251,19 @@ def _enum(e: FunctionEmitter, ins: cfg.Convert) -> None:
         mask = ~allowed & ((1 << bits) - 1)
         e.put(f"{other} = and i{bits} {value}, {mask}")
         e.put(f"{wrong} = icmp ne i{bits} {other}, 0")
-        e.trap_if(wrong, ins.trap, [(source, value), (types.U64, "0")])
+        e.trap_if(wrong, ins.trap, [(source, value)])
     else:
         members = [m for m in members if source.holds(m)]
         if members and members[-1] - members[0] == len(members) - 1:
             moved, wrong = e.temp(), e.temp()
             e.put(f"{moved} = sub i{bits} {value}, {members[0]}")
             e.put(f"{wrong} = icmp ugt i{bits} {moved}, {len(members) - 1}")
-            e.trap_if(wrong, ins.trap, [(source, value), (types.U64, "0")])
+            e.trap_if(wrong, ins.trap, [(source, value)])
         else:
             okay, trap = e.new_label("o"), e.new_label("x")
             cases = " ".join(f"i{bits} {m}, label %{okay}" for m in members)
             e.put(f"switch i{bits} {value}, label %{trap} [ {cases} ]")
-            e.trap_block(trap, ins.trap, [(source, value), (types.U64, "0")])
+            e.trap_block(trap, ins.trap, [(source, value)])
             e.label(okay)
     e.rename(ins.dest, resize(e, value, bits, int_of(ty).bits, source.signed))
 

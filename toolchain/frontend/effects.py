@@ -51,6 +51,21 @@ class Summary:
     taken: list[tuple[str, str]]
     must_not_block: list[tuple[str, Spot]]
     frame: int | None = None         # bytes, from the object, the return address included
+    keeps: list[tuple[int, int | None, Spot]] = field(default_factory=list)
+    passes: list[Pass] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Pass:
+    """A call with pointer arguments: for each, what it points into and what it was found from, as
+    check/lifetimes.py says.  `trusted`: locals may be lent without a word."""
+
+    key: str
+    indirect: bool
+    origins: tuple[int | str | None, ...]
+    leads: tuple[int | str | None, ...]
+    spot: Spot
+    trusted: bool
 
 
 @dataclass(slots=True)
@@ -111,6 +126,9 @@ def _summary(function: tree.Function) -> Summary:
                           r and _spot(r)) for key, loc, r in effects.indirect]
         made.taken = list(effects.address_taken)
         made.must_not_block = [(s, _spot(loc)) for s, loc in effects.must_not_block]
+        made.keeps = [(param, into, _spot(loc)) for param, into, loc in effects.keeps]
+        made.passes = [Pass(p.key if isinstance(p.key, str) else ".".join(p.key), p.indirect,
+                            p.origins, p.leads, _spot(p.loc), p.trusted) for p in effects.passes]
     return made
 
 

@@ -722,12 +722,13 @@ class Switch(Stmt):
 @dataclass(slots=True, eq=False)
 class Assert(Stmt):
     """Unless cond: panic with `text` (the expression's source), the values in `shown` (label,
-    value) and the optional message pieces.  Kept in every build."""
+    value) and the optional message pieces.  `debug` (a kassert): only where overflow traps too."""
 
     cond: Expr
     text: str
     shown: list[tuple[str, Expr]]
     message: list[FormatPiece]
+    debug: bool = False
 
 
 @dataclass(slots=True, eq=False)

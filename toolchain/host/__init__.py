@@ -22,6 +22,7 @@ What there is
     mod.array("u32", 16), mod.new("u64")     memory that compiled code may keep
     mod.provide(obj), mod.map(addr, n, dev)  fake hardware;  mod.needed  what is asked for
     mod.snapshot(), mod.restore(s)           writable data, in microseconds
+    mod.percpu_copy(), mod.percpu_offset     one more simulated CPU, and which of them runs
     KpyError Panic CheckFailed Fault NotProvided HostError
 
 docs/host.md tells it from the beginning.  Without a C compiler, backend/jit.py runs kpy for the

@@ -15,8 +15,6 @@ import signal
 
 from toolchain.lower.cfg import Trap
 
-_SIGNED = 1 << 63
-
 
 class KpyError(OSError):
     """A throwing function raised `code`; `name` is errno's for it.  Raised by a Python function
@@ -43,11 +41,11 @@ class Panic(Exception):  # noqa: N818
 
 
 class CheckFailed(Panic):
-    """A check failed.  Signed values are shown as such where they are negative."""
+    """A check failed; `values` are its operands."""
 
     def __init__(self, file: str, function: str, text: str, line: int, column: int, kind: int,
-                 values: tuple[int, int]) -> None:
-        shown = ", ".join(str(v - 2 * _SIGNED if v & _SIGNED else v) for v in values)
+                 values: tuple[int, ...]) -> None:
+        shown = ", ".join(map(str, values))
         super().__init__(file, function, text, line, column, kind,
                          f"{Trap(kind).name}({shown}) in `{text}`")
         self.values = values

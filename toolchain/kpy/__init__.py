@@ -33,12 +33,12 @@ __all__ = [  # noqa: RUF022 (in the order of docs/kpy.md)
     "hook", "fault_site",
     "syscall", "driver", "sysinit", "table", "entries", "TableEntry", "upcall", "implements",
     "sizeof", "alignof", "offsetof", "static_assert", "trunc", "bits_of", "from_bits", "ref",
-    "copy", "unwrap", "zeroed", "rotl", "rotr", "popcount", "ctz", "clz", "bswap", "mulhi",
+    "lend", "copy", "unwrap", "zeroed", "rotl", "rotr", "popcount", "ctz", "clz", "bswap", "mulhi",
     "add_carry", "sub_borrow", "mul_overflow", "field", "volatile_load", "volatile_store", "pause",
     "cast", "address_of", "pointer_at", "make_slice", "container_of",
     "memcpy", "memmove", "memset", "memcmp", "bytes_of", "asm", "frame_address", "return_address",
     "symbol_address", "unreachable",
-    "kprintf", "klog", "panic", "Errno", "NotCompiledError",
+    "kprintf", "klog", "panic", "kassert", "Errno", "NotCompiledError",
 ]
 
 
@@ -162,6 +162,11 @@ def panic(message: str) -> Never:
     raise AssertionError(message)
 
 
+def kassert(condition: bool, message: str = "") -> None:
+    if not condition:
+        raise AssertionError(message)
+
+
 def _machine_only(name: str) -> Callable[..., Any]:
     def refuse(*_args: Any, **_options: Any) -> Any:
         raise NotCompiledError(f"{name}() means something in compiled code only")
@@ -173,13 +178,13 @@ def asm(*_args: Any, **_options: Any) -> None:
     """At module level: text for the assembler, nothing to CPython."""
 
 
-(fence, compiler_fence, entries, sizeof, alignof, offsetof, bits_of, from_bits, ref, copy, unwrap,
- zeroed, rotl, rotr, ctz, clz, bswap, mulhi, add_carry, sub_borrow, mul_overflow, field,
+(fence, compiler_fence, entries, sizeof, alignof, offsetof, bits_of, from_bits, ref, lend, copy,
+ unwrap, zeroed, rotl, rotr, ctz, clz, bswap, mulhi, add_carry, sub_borrow, mul_overflow, field,
  volatile_load, volatile_store, pause, cast, address_of, pointer_at, make_slice, container_of,
  memcpy, memmove, memset, memcmp, bytes_of, frame_address, return_address, symbol_address,
  unreachable, kprintf, klog) = (_machine_only(_name) for _name in (
      "fence", "compiler_fence", "entries", "sizeof", "alignof", "offsetof", "bits_of", "from_bits",
-     "ref", "copy", "unwrap", "zeroed", "rotl", "rotr", "ctz", "clz", "bswap", "mulhi",
+     "ref", "lend", "copy", "unwrap", "zeroed", "rotl", "rotr", "ctz", "clz", "bswap", "mulhi",
      "add_carry", "sub_borrow", "mul_overflow", "field", "volatile_load", "volatile_store",
      "pause", "cast", "address_of", "pointer_at", "make_slice", "container_of", "memcpy",
      "memmove", "memset", "memcmp", "bytes_of", "frame_address", "return_address",

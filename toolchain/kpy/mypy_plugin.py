@@ -4,6 +4,7 @@
     x: Array[u8, MAX * 2]           Array[int]: constants among type arguments go
     MPS: Bits[10, 7]                int; Bit[0, bool] is bool
     u32.MAX                         int
+    @naked def f() -> u64: asm(..)  def f() -> u64: ...
     CC: RW[Cc, 0x14]                Cc
     class TailQ(Generic[T, N, F])   Generic[T]
     q: TailQ[Thread, 8, "runq"]     TailQ[Thread]
@@ -33,6 +34,9 @@ from mypy.nodes import (
     AssignmentStmt,
     CallExpr,
     ClassDef,
+    Decorator,
+    EllipsisExpr,
+    ExpressionStmt,
     ImportFrom,
     IndexExpr,
     MypyFile,
@@ -94,6 +98,7 @@ class KpyPlugin(Plugin):
         if any(isinstance(part, ImportFrom) and part.id == "kpy" for part in file.imports):
             drop_constant_parameters(file)
             loosen_type_variables(file)
+            empty_naked_functions(file)
         return []
 
     def get_class_decorator_hook(self, fullname: str) -> Callable[[ClassDefContext], None] | None:
@@ -173,6 +178,14 @@ def loosen_type_variables(file: MypyFile) -> None:
             call.args.append(NameExpr("_Any"))
             call.arg_kinds.append(ARG_NAMED)
             call.arg_names.append("bound")
+
+
+def empty_naked_functions(file: MypyFile) -> None:
+    """A @naked function's assembly returns for it: mypy sees `...`."""
+    for part in file.defs:
+        if isinstance(part, Decorator) and any(
+                isinstance(mark, NameExpr) and mark.name == "naked" for mark in part.decorators):
+            part.func.body.body = [ExpressionStmt(EllipsisExpr())]
 
 
 def drop_constant_parameters(file: MypyFile) -> None:

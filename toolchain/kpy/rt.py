@@ -16,7 +16,7 @@ class Check:
     SLICE = 3           # the two bounds
     ZERO_DIVISOR = 4    # dividend
     SHIFT = 5           # value, count
-    CONVERSION = 6      # value, (target's width in bits, + 256 if signed)
+    CONVERSION = 6      # value, and not shown: target's width in bits, + 256 if signed
     NULL = 7            # -
     NOT_A_MEMBER = 8    # value (of an enum)
     UNREACHABLE = 9     # -
@@ -42,7 +42,8 @@ class Site:
     line: u32
     column: u32         # from 1, in characters
     kind: Check
-    unused: u32
+    operands: u32       # of a and b in check_failed(): their bits in 0-7 and 8-15, or 0 for none
+                        # to show; 16 and 17 are set where they are signed
 
 
 @upcall

@@ -12,6 +12,19 @@ Tests  tests/toolchain/test_link_errors.py, tests/toolchain/test_link_hostile.py
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+# What to do about a code wherever the place that reports it knows no better.
+WAYS_OUT = {
+    "K0904": "compile it anew, for a static image",
+    "K0905": "delete it and build it again",
+    "K0909": "make it smaller: `kpyc symbols IMAGE` shows what is large",
+    "K0910": "is the path right, and is there room?",
+    "K0911": "define it in a module or in assembly, or remove what refers to it",
+    "K0912": 'give code and data sections of their own, with flags "ax" and "aw" in assembly',
+    "K0913": "build it again; if it comes back, this is a defect of kpyc: please report it",
+    "K0915": "define the entry as a function, in a section that is executed",
+    "K0916": "the header stands in boot/entry.py; it must come first in the image",
+}
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -22,6 +35,9 @@ class Problem:
     place: str = ""
     notes: tuple[str, ...] = ()
     help: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "help", self.help or WAYS_OUT.get(self.code, ""))
 
     def __str__(self) -> str:
         lines = [f"error[{self.code}]: {self.message}"]
@@ -61,5 +77,5 @@ class Collector:
         for code, count in self._counts.items():
             if count > self.limit:
                 text = f"{count - self.limit} more like these are not shown"
-                self.problems.append(Problem(code, text))
+                self.problems.append(Problem(code, text, help="mend these first"))
         raise LinkError(self.problems)

@@ -32,6 +32,8 @@ def _print(b: Builder, s: tree.Print) -> None:
 
 @statements(tree.Assert)
 def _assert(b: Builder, s: tree.Assert) -> None:
+    if s.debug and not b.options.traps_overflow:
+        return
     fails, holds = b.new_block("assert.fails", "panics"), b.new_block("assert.holds")
     condition(b, s.cond, holds, fails)
     b.start(fails)

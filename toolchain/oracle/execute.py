@@ -150,7 +150,7 @@ class Executor(Evaluator):
         return self.run(s.default, frame)
 
     def _do_assert(self, s: tree.Assert, frame: Frame) -> None:
-        if self.value(s.cond, frame):
+        if (s.debug and not self.overflow_checks) or self.value(s.cond, frame):
             return
         text = self.message(s.message, frame)
         shown = [f"{label} = {self.message([tree.FormatPiece(b'', value)], frame)}"

@@ -31,6 +31,12 @@ def outl(port: u16, value: u32) -> None:
 
 
 @inline
+def inw(port: u16) -> u16:
+    """Read two bytes."""
+    return asm("inw %dx, %ax", out=("a", u16), ins={"d": port})
+
+
+@inline
 def inl(port: u16) -> u32:
     """Read four bytes."""
     return asm("inl %dx, %eax", out=("a", u32), ins={"d": port})

@@ -105,7 +105,11 @@ class Tables:
     pm_timer_wide: bool                      # 32 bits, else 24
     pm1a_control: u16                        # port; 0: none
     pm1b_control: u16
-    dsdt: u64                                # physical address; 0: none
+    smi_command: u16                         # port; 0: none
+    acpi_enable: u8                          # what to write there to enter ACPI mode
+    can_switch_off: bool                     # the two below were found
+    off_type_a: u8                           # SLP_TYP of the state S5, for PM1a and PM1b
+    off_type_b: u8
 
 
 tables: Tables
@@ -293,7 +297,38 @@ def read_fadt(table: Slice[u8]) -> None:
     tables.pm_timer_wide = from_bits(regs.FadtFlags, fadt.flags).TMR_VAL_EXT
     tables.pm1a_control = _port(fadt.pm1a_cnt_blk)
     tables.pm1b_control = _port(fadt.pm1b_cnt_blk)
-    tables.dsdt = fadt.dsdt
+    tables.smi_command = _port(fadt.smi_cmd)
+    tables.acpi_enable = fadt.acpi_enable
+    dsdt = table_at(fadt.dsdt)
+    if len(dsdt) > 0 and dsdt[:4] == b"DSDT":
+        read_off_state(dsdt[sizeof(regs.TableHeader):])
+
+
+def read_off_state(aml: Slice[u8]) -> None:
+    """What switches the machine off: the object _S5_, found without an interpreter of AML."""
+    at: u64 = 1
+    while at + 7 <= len(aml):
+        if aml[at:at + 4] == b"_S5_" and aml[at + 4] == regs.AML_PACKAGE:
+            more = aml[at + 5] >> regs.PKG_LENGTH_MORE_SHIFT
+            a, next_ = _small_number(aml, at + 7 + more)         # behind PkgLength, NumElements
+            b, end = _small_number(aml, next_)
+            if end != 0 and a <= 7 and b <= 7:
+                tables.off_type_a = a
+                tables.off_type_b = b
+                tables.can_switch_off = tables.pm1a_control != 0
+                return
+        at += 1
+
+
+def _small_number(aml: Slice[u8], at: u64) -> tuple[u8, u64]:
+    """(a constant of one byte, where the next thing is); (0, 0) if there is none at `at`."""
+    if at == 0 or at >= len(aml):
+        return 0, 0
+    if aml[at] <= regs.AML_ONE:
+        return aml[at], at + 1
+    if aml[at] == regs.AML_BYTE and at + 1 < len(aml):
+        return aml[at + 1], at + 2
+    return 0, 0
 
 
 def read_mcfg(body: Slice[u8]) -> None:

@@ -68,7 +68,8 @@ def _multiboot(info: Ptr[regs.MultibootInfo]) -> None:
     if info.flags.MMAP:
         at: u64 = info.mmap_addr
         end = at + info.mmap_length
-        while at + 24 <= end and _reachable(at, 24):
+        while (at + 24 <= end and _reachable(at, 24)
+               and physical.raw_count < physical.MAX_RAW):
             entry = pointer_at(regs.MultibootMmap, _see(at))
             physical.add(entry.addr, entry.len, entry.type)
             at += u64(entry.size) + 4        # `size` does not count itself
@@ -76,7 +77,7 @@ def _multiboot(info: Ptr[regs.MultibootInfo]) -> None:
         physical.add(0, u64(info.mem_lower) * 1024, 1)
         physical.add(physical.LOW_MEMORY_END, u64(info.mem_upper) * 1024, 1)
     if info.flags.MODS:
-        for i in range(info.mods_count):
+        for i in range(min(info.mods_count, physical.MAX_RAW)):
             at = u64(info.mods_addr) + i * 16
             if _reachable(at, 16):
                 module = pointer_at(regs.MultibootModule, _see(at))
@@ -91,13 +92,13 @@ def _multiboot(info: Ptr[regs.MultibootInfo]) -> None:
 def _pvh(info: Ptr[regs.PvhInfo]) -> None:
     global rsdp
     if info.version >= 1:
-        for i in range(info.memmap_entries):
+        for i in range(min(info.memmap_entries, physical.MAX_RAW)):
             at = info.memmap_paddr + i * 24
             if not _reachable(at, 24):
                 break
             entry = pointer_at(regs.PvhMmap, _see(at))
             physical.add(entry.addr, entry.size, entry.type)
-    for i in range(info.nr_modules):
+    for i in range(min(info.nr_modules, physical.MAX_RAW)):
         at = info.modlist_paddr + i * 32
         if not _reachable(at, 32):
             break
@@ -150,4 +151,6 @@ def _reachable(pa: u64, size: u64) -> bool:
 
 
 def _see(pa: u64) -> VirtAddr:
+    """Where a physical address is seen."""
+    # safe: callers have asked _reachable() for all that they look at.
     return physical.phys_to_virt(PhysAddr(pa))

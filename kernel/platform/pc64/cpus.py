@@ -26,6 +26,8 @@ from kpy import (
     PhysAddr,
     Ptr,
     VirtAddr,
+    address_of,
+    bits_of,
     cast,
     entry,
     enum,
@@ -35,7 +37,10 @@ from kpy import (
     panic,
     pause,
     pointer_at,
+    ref,
+    struct,
     symbol_address,
+    trunc,
     u8,
     u32,
     u64,
@@ -43,7 +48,7 @@ from kpy import (
 
 from kernel.arch.x86_64 import cpu as instructions
 from kernel.arch.x86_64 import descriptors, features
-from kernel.arch.x86_64.regs import IA32_EFER
+from kernel.arch.x86_64.regs import Efer
 from kernel.machine import upcalls
 from kernel.machine.types import MAX_CPUS, PAGE_SIZE, Frame
 from kernel.platform.pc64 import acpi, clock, lapic, percpu, physical, pmap, vectors
@@ -78,19 +83,29 @@ started_at: u64 = 0                  # the boot CPU's clock before the others' f
 start_page: PhysAddr = PhysAddr(0)
 ist_stacks: Array[u64, MAX_CPUS]
 
-# What boot/ap.py reads.
-ap_count: u32 = 0
-ap_ids: Array[u32, MAX_CPUS]         # APIC ids
-ap_stacks: Array[u64, MAX_CPUS]
-ap_tables: u64 = 0                   # the kernel's page tables
+apic_ids: Array[u32, MAX_CPUS]
+stacks: Array[u64, MAX_CPUS]
+
+
+@struct
+class ApArguments:
+    """What boot/ap.py reads: where CPUs find what is theirs."""
+    tables: u64                      # the kernel's page tables
+    ids: VirtAddr                    # apic_ids
+    bases: VirtAddr                  # %gs bases
+    stacks: VirtAddr                 # tops of stacks
+    count: u32                       # of CPUs
+    unused: u32
+
+
 
 
 def init() -> None:
     """Number the CPUs and make what each needs.  Boot CPU, in start()."""
-    global count, ap_tables, start_page
+    global count, start_page
     mine = lapic.id()
     count = 1
-    ap_ids[0] = mine
+    apic_ids[0] = mine
     for i in range(acpi.tables.cpu_count):
         apic_id = acpi.tables.apic_id[i]
         if apic_id == mine:
@@ -101,12 +116,11 @@ def init() -> None:
             kprintf(f"note: only {MAX_CPUS} CPUs are used; the others are left out\n")
             break
         else:
-            ap_ids[count] = apic_id
+            apic_ids[count] = apic_id
             uid[count] = acpi.tables.uid[i]
             percpu.make(count)
             ist_stacks[count] = u64(percpu.make_ist_stacks())
             count += 1
-    ap_tables = pmap.root
     if count > 1:
         start_page = physical.take(PAGE_SIZE, PAGE_SIZE, PAGE_SIZE, LOW_END)
         if start_page == PhysAddr(0):
@@ -125,27 +139,33 @@ def start_cpus() -> u32:
     Returns  the number of CPUs running, this one included.  One that does not come up within
              a second is named on the console and left out.
     """
-    global ap_count, started_at
+    global started_at
     state[0].store(State.READY)
     if count == 1:
         return 1
     page = _copy_start_code()
     for cpu in range(1, count):
-        lapic.send_init(ap_ids[cpu])
+        lapic.send_init(apic_ids[cpu])
     wait = clock.cputimer_count() + clock.microseconds(INIT_WAIT_US)
     for cpu in range(1, count):
-        ap_stacks[cpu] = u64(upcalls.idle_stack(cpu))
+        stacks[cpu] = u64(upcalls.idle_stack(cpu))
     clock.wait_until(wait)
     started_at = clock.cputimer_count()
-    ap_count = count
+    # safe: boot/ap.py has it there, of this shape.
+    arguments = pointer_at(ApArguments, symbol_address("ap_arguments"))
+    arguments.tables = pmap.root
+    arguments.ids = address_of(ref(apic_ids))
+    arguments.bases = address_of(ref(percpu.bases))
+    arguments.stacks = address_of(ref(stacks))
+    arguments.count = count
 
     # Everything above is there before the first of them looks.
     for cpu in range(1, count):
-        lapic.send_startup(ap_ids[cpu], page)
+        lapic.send_startup(apic_ids[cpu], page)
     if not _wait(State.ABSENT, STARTUP_WAIT_US):
         for cpu in range(1, count):
             if state[cpu].load_acquire() == State.ABSENT:
-                lapic.send_startup(ap_ids[cpu], page)
+                lapic.send_startup(apic_ids[cpu], page)
     _wait(State.ENTERED, READY_WAIT_US)
     return _roll_call()
 
@@ -159,7 +179,7 @@ def cpu_ready() -> None:
 
 def ipi_send(cpu: u32) -> None:
     """ipi_arrived() on `cpu`.  Several may melt into one."""
-    lapic.send(ap_ids[cpu], vectors.DOORBELL)
+    lapic.send(apic_ids[cpu], vectors.DOORBELL)
 
 
 def ipi_stop_others() -> None:
@@ -167,7 +187,7 @@ def ipi_stop_others() -> None:
     for cpu in range(count):
         if cpu != percpu.this_cpu() and state[cpu].load_acquire() in (State.ENTERED, State.READY):
             stop[cpu].store(1)
-            lapic.send_nmi(ap_ids[cpu])
+            lapic.send_nmi(apic_ids[cpu])
 
 
 def nmi(frame: Ptr[Frame]) -> None:
@@ -210,17 +230,21 @@ def _copy_start_code() -> u32:
     memcpy(cast(MPtr[u8], pointer_at(u8, VirtAddr(to))),
            cast(MPtr[u8], pointer_at(u8, physical.phys_to_virt(PhysAddr(start)))), end - start)
     efer = u64(symbol_address("ap_start_efer")) - start
-    pointer_at(u32, VirtAddr(to + efer)).value = u32(instructions.rdmsr(IA32_EFER) & 0x900)
+    pointer_at(u32, VirtAddr(to + efer)).value = trunc(
+        u32, bits_of(Efer(LME=1, NXE=1 if features.nx else 0)))
     return u32(u64(start_page) // PAGE_SIZE)
 
 
 def _wait(before: State, time_us: u64) -> bool:
-    """Wait until no CPU is in state `before` or an earlier one; False if the time is over."""
-    deadline = clock.cputimer_count() + clock.microseconds(time_us)
+    """Wait until no CPU is in state `before` or an earlier one; False if `time_us` pass in which
+    none gets on.  So many CPUs, which a virtual machine has take turns, get time for each."""
+    time = clock.microseconds(time_us)
+    deadline = clock.cputimer_count() + time
     cpu: u32 = 1
     while cpu < count:
         if u32(state[cpu].load_acquire()) > u32(before):
             cpu += 1
+            deadline = clock.cputimer_count() + time
         elif clock.cputimer_count() >= deadline:
             return False
         else:
@@ -242,11 +266,11 @@ def _roll_call() -> u32:
                 if ready_at[cpu] > now:
                     kprintf(f"note: the clock of cpu {cpu} is {ready_at[cpu] - now} ticks ahead\n")
             case State.BEHIND:
-                kprintf(f"cpu {cpu} (APIC id {ap_ids[cpu]}) is left out: its clock is behind\n")
+                kprintf(f"cpu {cpu} (APIC id {apic_ids[cpu]}) is left out: its clock is behind\n")
             case State.ABSENT:
-                kprintf(f"cpu {cpu} (APIC id {ap_ids[cpu]}) is left out: it did not start\n")
+                kprintf(f"cpu {cpu} (APIC id {apic_ids[cpu]}) is left out: it did not start\n")
             case _:
-                kprintf(f"cpu {cpu} (APIC id {ap_ids[cpu]}) is left out: it is not ready\n")
+                kprintf(f"cpu {cpu} (APIC id {apic_ids[cpu]}) is left out: it is not ready\n")
     return running
 
 

@@ -78,7 +78,7 @@ def intr_setup_irq(irq: u32, cpu: u32, vector: u32) -> bool:
 def intr_setup_gsi(gsi: u32, trigger: Trigger, active_low: bool, cpu: u32, vector: u32) -> bool:
     """As intr_setup_irq(), for an input of the interrupt controllers by its global number."""
     assert cpu < cpus.count and vector < vectors.DEVICE_VECTORS
-    if not ioapic.exists(gsi) or cpus.ap_ids[cpu] >= ioapic.DESTINATIONS:
+    if not ioapic.exists(gsi) or cpus.apic_ids[cpu] >= ioapic.DESTINATIONS:
         return False
     with setup_lock:
         index = _route_of(gsi)
@@ -96,7 +96,7 @@ def intr_setup_gsi(gsi: u32, trigger: Trigger, active_low: bool, cpu: u32, vecto
         route.blocked.store(1)
         route.kept.store(0)
         route.open = False
-        ioapic.route(gsi, route.level, active_low, cpus.ap_ids[cpu],
+        ioapic.route(gsi, route.level, active_low, cpus.apic_ids[cpu],
                      u8(vectors.DEVICE_FIRST + vector))
         _table(cpu).slot[vector] = u8(index + 1)
     return True
@@ -105,9 +105,9 @@ def intr_setup_gsi(gsi: u32, trigger: Trigger, active_low: bool, cpu: u32, vecto
 def intr_message(cpu: u32, vector: u32) -> tuple[u64, u32]:
     """Address and data with which a device signals `vector` on `cpu` (MSI)."""
     assert cpu < cpus.count and vector < vectors.DEVICE_VECTORS
-    assert cpus.ap_ids[cpu] < ioapic.DESTINATIONS
+    assert cpus.apic_ids[cpu] < ioapic.DESTINATIONS
     _table(cpu).slot[vector] = MESSAGE
-    address = regs.MSI_ADDRESS | u64(cpus.ap_ids[cpu]) << regs.MSI_DESTINATION_SHIFT
+    address = regs.MSI_ADDRESS | u64(cpus.apic_ids[cpu]) << regs.MSI_DESTINATION_SHIFT
     return address, vectors.DEVICE_FIRST + vector
 
 
@@ -134,7 +134,7 @@ def intr_unmask(cpu: u32, vector: u32) -> None:
         return
     route.blocked.store(0)
     if route.kept.swap(0) != 0:          # D2
-        lapic.send(cpus.ap_ids[cpu], vectors.DEVICE_FIRST + vector)
+        lapic.send(cpus.apic_ids[cpu], vectors.DEVICE_FIRST + vector)
     if not route.open:
         route.open = True
         ioapic.set_mask(route.gsi, False)

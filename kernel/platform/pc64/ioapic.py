@@ -136,6 +136,7 @@ def _write(index: u32, register: u32, value: u32) -> None:
 
 
 def _page(index: u32) -> Mmio[regs.IoApicPage]:
+    # safe: mapped by init().
     return cast(Mmio[regs.IoApicPage], pointer_at(u32, controllers[index].window))
 
 

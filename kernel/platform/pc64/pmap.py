@@ -186,6 +186,7 @@ def see(pa: PhysAddr, size: u64) -> Slice[u8]:
         if size > DEVICE_BASE + DEVICE_BYTES - device_next - 2 * PAGE_SIZE:
             return b""
         va = _map_for_good(pa, size, False, False)
+    # safe: mapped, all of it, as was just seen to.
     return make_slice(pointer_at(u8, va), size)
 
 
@@ -293,7 +294,7 @@ def _enter(va: u64, entry: Pte) -> bool:
 def _table_below(table: MPtr[u64], index: u64) -> u64:
     """The physical address of the table in entry `index`, made if there is none (V3); 0 on lack
     of memory."""
-    slot = cast(MPtr[Atomic[u64]], table + index)
+    slot = cast(MPtr[Atomic[u64]], table + index)      # safe: an atomic is the number it holds
     old = from_bits(Pte, slot[0].load_acquire())
     if old.P:
         return u64(old.FRAME) << FRAME_SHIFT
@@ -351,6 +352,8 @@ def _top() -> MPtr[u64]:
 
 @inline
 def _table(pa: u64) -> MPtr[u64]:
+    """The page table at `pa`."""
+    # safe: table pages are ours, and shown in the physical map.
     return cast(MPtr[u64], pointer_at(u64, physical.phys_to_virt(PhysAddr(pa))))
 
 

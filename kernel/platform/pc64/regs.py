@@ -301,6 +301,22 @@ class Fadt:
     flags: u32              # FadtFlags
 
 
+@bits(u16)
+class Pm1Control:
+    """4.8.3.2.1 "PM1 Control Registers"."""
+    SCI_EN: Bit[0, bool]                 # ACPI mode; else legacy mode
+    SLP_TYP: Bits[12, 10]
+    SLP_EN: Bit[13]
+
+
+# 20.2 "AML Grammar Definition": as much of it as Name (_S5_, Package () {5, 5, ...}) takes.
+AML_NAME: Final = 0x08
+AML_PACKAGE: Final = 0x12
+AML_BYTE: Final = 0x0A
+AML_ONE: Final = 0x01
+PKG_LENGTH_MORE_SHIFT: Final = 6         # bits 7:6 of PkgLength: how many bytes more it has
+
+
 @bits(u32)
 class FadtFlags:
     """Table 5.10 "Fixed ACPI Description Table Fixed Feature Flags"."""

@@ -7,16 +7,16 @@ then writes on the wire itself; so does one that finds the ring full.
 
 The lock is held with interrupts off and is never waited for in vain: a CPU that already owns it
 (an NMI or a failed check in the middle of a write), or that finds it owned by a CPU that is
-stopped, goes on without.  Then a byte may come twice; none is lost and their order is kept.
+stopped, goes on without.  It sends what is in the ring and then its own text, and queues nothing,
+so that the owner can go on later: bytes of the ring may come twice then, but none is lost.
 
 Input comes by interrupts to upcalls.console_input(), or is polled.
 
 Invariants
   U1  sent <= queued <= sent + RING_BYTES; what lies between is to be sent, in order.
-  U2  Bytes go to the UART by the owner of the lock, or by who has taken it from a CPU that cannot
-      go on.
-Locking   ring, sent, queued, sending [o] owner; early [I] but for its one
-          reader
+  U2  Only the owner of the lock adds to the ring.
+Locking   ring, queued, sending [o] owner; sent [o], and who goes on without the lock; early [I]
+          but for its one reader
 Tests     tests/qemu/test_console.py
 Source    National Semiconductor PC16550D data sheet, section 8 "Registers", 8.4 "FIFO Interrupt
           Mode Operation"
@@ -80,17 +80,22 @@ def init() -> None:
 def console_write(text: Slice[u8]) -> None:
     enabled = cpu.read_flags().IF
     cpu.cli()
-    owned = _lock()
-    for byte in text:
-        if byte == NEWLINE:
-            _queue(RETURN)
-        _queue(byte)
-    if by_interrupts and enabled and owned:
-        _start_sending()
+    if _lock():
+        for byte in text:
+            if byte == NEWLINE:
+                _queue(RETURN)
+            _queue(byte)
+        if by_interrupts and enabled:
+            _start_sending()
+        else:
+            _drain()
+        owner.store_release(0)
     else:
         _drain()
-    if owned:
-        _unlock()
+        for byte in text:
+            if byte == NEWLINE:
+                _put(RETURN)
+            _put(byte)
     if enabled:
         cpu.sti()
 
@@ -111,7 +116,7 @@ def console_start_interrupts() -> None:
     if not ioapic.exists(gsi):
         kprintf("note: the console's interrupt is not wired; it stays polled\n")
         return
-    ioapic.route(gsi, level, low, cpus.ap_ids[0], vectors.CONSOLE)
+    ioapic.route(gsi, level, low, cpus.apic_ids[0], vectors.CONSOLE)
     ioapic.set_mask(gsi, False)
     by_interrupts = True
     _out(regs.UART_MCR, bits_of(regs.UartMcr(DTR=1, RTS=1, OUT2=1)))
@@ -143,10 +148,10 @@ def interrupt() -> None:
             count += 1
         if sending and _status().THRE:
             _fill()
-            if sent == queued:
+            if sent >= queued:
                 _stop_sending()
         if owned:
-            _unlock()
+            owner.store_release(0)
         for byte in typed[:count]:
             upcalls.console_input(byte)
 
@@ -167,11 +172,17 @@ def _read_early() -> None:
 def _queue(byte: u8) -> None:
     """Put a byte into the ring; make room first if it is full."""
     global queued
-    if queued - sent == RING_BYTES:
+    if queued == sent + RING_BYTES:
         _wait_for_room()
         _fill()
     ring[queued % RING_BYTES] = byte
     queued += 1
+
+
+def _put(byte: u8) -> None:
+    """Send one byte, past the ring."""
+    _wait_for_room()
+    port.outb(regs.COM1 + regs.UART_DATA, byte)
 
 
 def _drain() -> None:
@@ -220,16 +231,10 @@ def _lock() -> bool:
         other = owner.cas_value(0, me, order="acquire")
         if other == 0:
             return True
-        if other == me or spins == LOCK_SPINS:
+        if other == me or cpus.is_stopped(other - 1) or spins == LOCK_SPINS:
             return False
-        if cpus.is_stopped(other - 1) and owner.cas(other, me):
-            return True
         pause()
         spins += 1
-
-
-def _unlock() -> None:
-    owner.cas(percpu.this_cpu() + 1, 0)
 
 
 def _status() -> regs.UartLsr:

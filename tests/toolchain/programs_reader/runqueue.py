@@ -5,7 +5,7 @@ from typing import Final, Union
 
 from kpy import (
     Array, Errno, FieldVar, Fn, Generic, Iterator, Ptr, Slice, Str, ThrowsFn, TypeVar, bits_of, clz, enum, field, flags, inline,
-    kprintf, ref, struct, throws, u8, u32, u64, unwrap, wrapping,
+    kprintf, lend, ref, struct, throws, u8, u32, u64, unwrap, wrapping,
 )
 
 EAGAIN: Final = 11
@@ -234,7 +234,7 @@ def setup(threads: Slice[Thread]) -> None:
 def schedule(steps: u32) -> u64:
     """Run the best thread `steps` times, lowering its priority each time."""
     threads: Array[Thread, 6] = [Thread(operations=BATCH)] * 6
-    setup(threads)
+    setup(lend(threads))
     trace: u64 = 0
     for _ in range(steps):
         thread = queue.choose()
@@ -255,7 +255,7 @@ def schedule(steps: u32) -> u64:
 def deliver(which: u32, number: u32) -> u64:
     """Send messages of all kinds to blocked threads; count how they end, a digit for each state."""
     threads: Array[Thread, 6] = [Thread(operations=BATCH)] * 6
-    setup(threads)
+    setup(lend(threads))
     while (thread := queue.choose()) is not None:
         thread.state = State.BLOCKED
     failures: u64 = 0
@@ -287,7 +287,7 @@ def deliver(which: u32, number: u32) -> u64:
 def removal() -> u32:
     """Take threads out of the middle, the ends, and while walking."""
     threads: Array[Thread, 6] = [Thread(operations=BATCH)] * 6
-    setup(threads)
+    setup(lend(threads))
     everyone.remove(threads[2])
     everyone.remove(threads[0])
     everyone.remove(threads[5])
@@ -303,6 +303,6 @@ def removal() -> u32:
 
 def double_append() -> u32:
     threads: Array[Thread, 2] = [Thread(operations=BATCH)] * 2
-    setup(threads)
-    everyone.append(threads[1])
+    setup(lend(threads))
+    everyone.append(lend(threads[1]))
     return everyone.count

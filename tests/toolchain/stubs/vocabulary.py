@@ -29,6 +29,7 @@ from kpy import (
     flags,
     inline,
     kprintf,
+    lend,
     ref,
     regs,
     sizeof,
@@ -196,7 +197,7 @@ def h(s: Slice[u8], t: Str) -> u64:
 def may(x: u32) -> Ptr[Node]:
     if x == 0:
         raise Errno(ENOMEM)
-    return ref(NODES[0])
+    return lend(ref(NODES[0]))
 
 
 NODES: Array[Node, 4]

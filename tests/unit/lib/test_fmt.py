@@ -86,7 +86,7 @@ def test_a_failed_check_says_what_and_where_and_stops(fmt):
     def text(value):
         return value.decode() if isinstance(value, bytes) else value
     site = fmt.Site(file="kernel/demo.py", function="demo.get", text=text("xs[i]"), line=12,
-                    column=5, kind=fmt.Check.INDEX)
+                    column=5, kind=fmt.Check.INDEX, operands=64 << 8 | 64)
     console = Console()
     with fmt.provide(console), pytest.raises(Stopped):
         fmt.check_failed(site, 7, 4)
@@ -99,5 +99,16 @@ def test_every_kind_of_check_has_words(fmt):
         console = Console()
         with fmt.provide(console), pytest.raises(Stopped):
             fmt.check_failed(fmt.Site(kind=kind), 0, 2**64 - 1)
-        assert b": 0, -1\n" in console.text
+        assert b" in ``\n" in console.text
         assert kind in (fmt.Check.PANIC, fmt.Check.PRINT) or b"panic:  in" not in console.text
+
+
+@pytest.mark.parametrize(("operands", "shown"), [
+    (64 << 8 | 64, b": 18446744073709551615, 9223372036854775808\n"),
+    (1 << 17 | 64 << 8 | 1 << 16 | 8, b": -1, -9223372036854775808\n"),
+    (1 << 16 | 32, b": -1\n"), (0, b" in ``\n")])
+def test_operands_are_shown_as_their_types_have_them(fmt, operands, shown):
+    console = Console()
+    with fmt.provide(console), pytest.raises(Stopped):
+        fmt.check_failed(fmt.Site(kind=fmt.Check.OVERFLOW, operands=operands), 2**64 - 1, 2**63)
+    assert shown in console.text

@@ -59,6 +59,7 @@ def plain(tables) -> dict[str, object]:
         "nmis": [(n.uid, n.lint) for n in (tables.nmis[i] for i in range(tables.nmi_count))],
         "ecams": [(e.base, e.start_bus, e.end_bus) for e in
                   (tables.ecams[i] for i in range(tables.ecam_count))],
+        "off": (tables.can_switch_off, tables.off_type_a, tables.off_type_b),
         "hpet": tables.hpet, "pm_timer": (tables.pm_timer, tables.pm_timer_wide),
     }
 
@@ -165,6 +166,27 @@ def test_the_rsdp_is_found_in_memory_of_acpi(acpi):
     assert read(acpi, bytes(moved), hint=0, regions=[region])[0]
 
 
+S5 = b"\x08_S5_\x12"
+
+
+@pytest.mark.parametrize(("aml", "off"), [
+    (b"junk" + S5 + b"\x06\x04\x0a\x05\x0a\x07\x00\x00", (True, 5, 7)),
+    (S5 + b"\x46\x00\x04\x00\x01", (True, 0, 1)),
+    (S5 + b"\x06\x04\x0a\x55\x00", (False, 0, 0)),
+    (S5 + b"\x06\x04\x0a", (False, 0, 0)),
+    (S5 + b"\x06\x04\x0b\x05\x00\x00", (False, 0, 0)),
+    (S5, (False, 0, 0)),
+], ids=["bytes", "constants", "too large", "cut short", "a word", "no package"])
+def test_how_to_switch_off_is_found_in_the_dsdt(acpi, aml, off):
+    fadt = bytearray(table(b"FACP", bytes(208)))
+    dsdt = table(b"DSDT", aml)
+    struct.pack_into("<I", fadt, 40, BASE + SIZE - len(dsdt))
+    struct.pack_into("<I", fadt, 64, 0x604)
+    data = system(ONE, checked(bytes(fadt), 9))
+    _, found = read(acpi, data.ljust(SIZE - len(dsdt), b"\0") + dsdt)
+    assert found["off"] == off
+
+
 # ---- wrong ones
 
 
@@ -228,3 +250,14 @@ def test_an_address_that_leads_nowhere_is_skipped(acpi, entry):
 @given(pa=st.integers(0, 2**64 - 1))
 def test_a_hint_that_leads_nowhere_is_no_rsdp(acpi, pa):
     assert read(acpi, system(ONE), hint=pa)[0] == (pa == BASE)
+
+
+@given(before=st.binary(max_size=20), after=st.binary(max_size=12))
+def test_any_bytes_around_the_off_state_are_survived(acpi, before, after):
+    saved = acpi.snapshot()
+    try:
+        acpi.read_off_state(before + S5 + after)
+        assert acpi.globals.tables.off_type_a <= 7
+        assert acpi.globals.tables.off_type_b <= 7
+    finally:
+        acpi.restore(saved)

@@ -17,7 +17,7 @@ from typing import Any
 
 from toolchain.frontend import tree
 from toolchain.frontend import types as t
-from toolchain.frontend.check import calls, expr, loops, operators, typeexpr
+from toolchain.frontend.check import calls, expr, lifetimes, loops, operators, typeexpr
 from toolchain.frontend.check.body import (
     Body,
     CaughtError,
@@ -105,7 +105,9 @@ def _learn(b: Body, var: tree.Var, made: tree.Expr) -> None:
             b.to_constant.add(var)
         else:
             b.to_constant.discard(var)
-    b.written(tree.VarPlace(var.ty, var.loc, var))
+    lifetimes.learned(b, var, made)
+    b.into_union.pop(var, None)
+    b.written(tree.VarPlace(var.ty, made.loc, var))
     b.know(var)
     if isinstance(var.ty, t.PtrType) and var.ty.nullable and _never_null(made):
         b.know((var,))
@@ -294,13 +296,14 @@ def put(b: Body, place: tree.Expr, made: tree.Expr, node: ast.AST) -> None:
         return
     if writes_constant(b, place, node):
         return
-    local = points_to_local(b, made)
+    local = next((x for v in lifetimes.values(made) if (x := points_to_local(b, v))), None)
     if local is not None and not isinstance(root_of(place), tree.VarPlace) and (
             not b.scope.module.unsafe):
         b.error("K0343", node, f"{local} ends when the function returns; its address cannot be "
-                "kept", help="let the caller pass the storage in, use a global or an allocator; an "
-                "unsafe module may keep it for as long as the function runs")
+                "kept", help="let the caller pass the storage in, use a global or an allocator; "
+                "what is taken out again before the end is said so: `lend(x)`")
         return
+    lifetimes.stored(b, place, made, loc)
     b.out.append(tree.Assign(loc, place, made))
     b.written(place)
     if isinstance(place, tree.FieldPlace) and isinstance(place.ty, t.FnType):

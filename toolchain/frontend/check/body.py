@@ -63,6 +63,7 @@ class Target:
 class Effects:
     """What a body does, for the effect pass.  Each entry says where and under which lock.
 
+    keeps: (parameter, the one whose object it is stored into, or None: elsewhere).
     address_taken: (function type's name or "struct.field", symbol); the symbol "*TYPE" stands for
     every function of that type.
     """
@@ -74,6 +75,8 @@ class Effects:
     address_taken: list[tuple[str, str]] = field(default_factory=list)
     must_not_block: list[tuple[str, Loc]] = field(default_factory=list)
     tables: set[str] = field(default_factory=set)                        # entries("name")
+    keeps: list[tuple[int, int | None, Loc]] = field(default_factory=list)
+    passes: list[Any] = field(default_factory=list)                      # lifetimes.Pass
 
 
 class Body:
@@ -96,6 +99,10 @@ class Body:
         self.address_taken: set[tree.Var] = set()
         self.to_local: set[tree.Var] = set()       # pointers and slices into this frame
         self.to_constant: set[tree.Var] = set()    # pointers and slices into constants
+        self.into_union: dict[tree.Var, tree.Expr] = {}   # pointers that a `case` bound; the union
+        self.origins: dict[tree.Var, Any] = {}     # of pointer variables: see lifetimes.py
+        self.leads: dict[tree.Var, Any] = {}
+        self.overwritten: dict[tree.Var, tuple[str, Loc]] = {}    # those made stale: how, where
         self._temps = 0
 
     # ---- reporting ------------------------------------------------------------------------------
@@ -173,6 +180,10 @@ class Body:
         """Facts die at a store to `place` (B1)."""
         if self.flow is None:
             return
+        for var, union in self.into_union.items():
+            if var in self.flow and _overwrites(self, place, union):
+                self.flow.discard(var)
+                self.overwritten[var] = ("overwritten", place.loc)
         if isinstance(place, tree.VarPlace):
             var = place.var
             self.flow = {f for f in self.flow if not (type(f) is tuple and f[0] is var)}
@@ -197,6 +208,10 @@ class Body:
             var = self.frame.names.get(name)
             if isinstance(var, tree.Var):
                 self.flow = {f for f in self.flow if not (type(f) is tuple and f[0] is var)}
+        for var, union in self.into_union.items():
+            if var in self.flow and _changed(self, union, names, fields):
+                self.flow.discard(var)
+                self.overwritten[var] = ("what is repeated here assigns the Union", union.loc)
         if calls:
             self.forget_memory()
         elif fields:
@@ -295,6 +310,45 @@ def stored_names(node: ast.FunctionDef) -> frozenset[str]:
 
 
 _HARMLESS_CALLS = frozenset({"len", "range", "enumerate", "zip", "reversed", "min", "max", "abs"})
+
+
+def _overwrites(b: Body, place: tree.Expr, union: tree.Expr) -> bool:
+    """Whether a store to `place` may be one to `union` or to what it is part of."""
+    while True:
+        if place.ty is union.ty and _may_be_same(b, place, union):
+            return True
+        if not isinstance(union, tree.FieldPlace | tree.IndexPlace):
+            return False
+        union = union.base
+
+
+def _may_be_same(b: Body, one: tree.Expr, other: tree.Expr) -> bool:
+    """Whether two places of one type may be the same storage."""
+    if isinstance(one, tree.FieldPlace) and isinstance(other, tree.FieldPlace):
+        return one.field.name == other.field.name and (
+            one.base.ty is not other.base.ty or _may_be_same(b, one.base, other.base))
+    if isinstance(one, tree.VarPlace) and isinstance(other, tree.VarPlace):
+        return one.var is other.var
+    if isinstance(one, tree.GlobalPlace) and isinstance(other, tree.GlobalPlace):
+        return one.global_ is other.global_
+    for place, through in ((one, other), (other, one)):
+        if isinstance(place, tree.VarPlace | tree.GlobalPlace) and not isinstance(
+                through, tree.Deref | tree.IndexPlace):
+            return False
+        if isinstance(place, tree.VarPlace) and place.var not in b.address_taken:
+            return False
+    return True
+
+
+def _changed(b: Body, union: tree.Expr, names: set[str], fields: set[str]) -> bool:
+    """Whether statements that assign these names and fields may overwrite `union`."""
+    while isinstance(union, tree.FieldPlace | tree.IndexPlace):
+        if isinstance(union, tree.FieldPlace) and union.field.name in fields:
+            return True
+        union = union.base
+    return (isinstance(union, tree.VarPlace) and b.frame.names.get(union.var.name) is union.var
+            and union.var.name in names) or (
+        isinstance(union, tree.GlobalPlace) and union.global_.name in names)
 
 
 def changes(bodies: tuple[list[ast.stmt], ...]) -> tuple[set[str], set[str], bool]:

@@ -15,7 +15,16 @@ from typing import Any
 
 from toolchain.frontend import tree
 from toolchain.frontend import types as t
-from toolchain.frontend.check import calls, classes, const, expr, operators, typeexpr, vocabulary
+from toolchain.frontend.check import (
+    calls,
+    classes,
+    const,
+    expr,
+    lifetimes,
+    operators,
+    typeexpr,
+    vocabulary,
+)
 from toolchain.frontend.check.body import (
     Body,
     address,
@@ -39,6 +48,8 @@ def call(b: Body, node: ast.Call, name: str, want: t.Type | None) -> tree.Expr:
 def _elsewhere(name: str) -> str:
     if name in ("range", "enumerate", "zip", "reversed"):
         return f"`{name}(...)` stands in a `for`"
+    if name == "kassert":
+        return "`kassert(cond)` is a statement of its own"
     if name in ("kprintf", "klog", "panic"):
         return f"`{name}(f\"...\")` is a statement of its own"
     return ""
@@ -86,6 +97,8 @@ def _field_name(b: Body, node: ast.expr) -> str | None:
         return node.value
     if isinstance(node, ast.Name) and isinstance(b.scope.env.get(node.id), str):
         return b.scope.env[node.id]
+    if isinstance(node, ast.Name) and b.scope.env.get(node.id) is t.POISON:
+        return None
     b.error("K0339", node, "this is a field's name: a string, or a FieldVar",
             help="for example `offsetof(Thread, \"name\")`")
     return None
@@ -215,9 +228,23 @@ def _ref(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
         return b.error("K0317", node, "a bit field has no address",
                        help="pass its value, and assign the result: `c.MODE = change(c.MODE)`")
     if not isinstance(place, tree.Place) or isinstance(place, tree.Temp):
-        return b.error("K0340", node, "`ref` takes storage: a variable, field or element",
-                       help="this is a value; keep it in a variable first")
+        return b.error("K0340", node, f"`{ast.unparse(node.func)}` takes storage: a variable, "
+                       "field or element", help="this is a value; keep it in a variable first")
     return address(b, place, t.ptr(place.ty), node)
+
+
+def _lend(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
+    """`lend(x)`: what passes for x, a Ptr or Slice, to what gives it back before the end."""
+    if not _counted(b, node, 1):
+        return b.poison(node)
+    made = expr.access(b, node.args[0])
+    if isinstance(made.ty, t.PtrType | t.SliceType):
+        made = expr.read(b, made, node.args[0])
+    elif isinstance(made.ty, t.ArrayType):
+        made = b.coerce(made, t.slice_of(made.ty.elem), node)
+    else:
+        made = _ref(b, node, want)
+    return made if made.ty is t.POISON else tree.Seq(made.ty, made.loc, [], made)
 
 
 def _copy(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
@@ -614,6 +641,8 @@ def atomic(b: Body, node: ast.Call, base: tree.Expr, method: str) -> tree.Expr:
     args = [expr.converted(b, a, elem, "this atomic") for a in node.args]
     if any(a.ty is t.POISON for a in args) or not isinstance(base, tree.Place):
         return b.poison(node)
+    if args and name in ("store", "swap", "cas", "cas_value"):
+        lifetimes.stored(b, base, args[-1], b.loc(node))
     result = t.VOID if name == "store" else t.BOOL if name == "cas" else elem
     return tree.AtomicOp(result, b.loc(node), name.rstrip("_"), base, args, order)
 
@@ -804,7 +833,8 @@ def vocabulary_name(b: Body, node: ast.expr) -> str:
 _HANDLERS: dict[str, Any] = {
     "sizeof": _sizeof, "alignof": _alignof, "offsetof": _offsetof, "zeroed": _zeroed,
     "static_assert": _static_assert, "trunc": _trunc, "wrapping": _wrapping, "bits_of": _bits_of,
-    "from_bits": _from_bits, "ref": _ref, "copy": _copy, "unwrap": _unwrap, "len": _len,
+    "from_bits": _from_bits, "ref": _ref, "lend": _lend, "copy": _copy,
+    "unwrap": _unwrap, "len": _len,
     "min": _same_type("min"), "max": _same_type("max"), "abs": _abs, "ord": _ord,
     "popcount": _same_type("popcount", True), "ctz": _same_type("ctz", True),
     "clz": _same_type("clz", True), "bswap": _same_type("bswap", True),

@@ -16,7 +16,15 @@ from typing import Any
 
 from toolchain.frontend import tree
 from toolchain.frontend import types as t
-from toolchain.frontend.check import builtins, classes, expr, functions, typeexpr, vocabulary
+from toolchain.frontend.check import (
+    builtins,
+    classes,
+    expr,
+    functions,
+    lifetimes,
+    typeexpr,
+    vocabulary,
+)
 from toolchain.frontend.check.body import Body, require_layout
 from toolchain.frontend.check.functions import Signature
 from toolchain.frontend.check.scope import Scope, nearest
@@ -149,6 +157,11 @@ def _instance(b: Body, node: ast.Call, decl: FunctionDecl, generic: dict[str, st
         return None
     ordered = {n: env[n] for n in generic}
     if t.POISON in ordered.values():
+        if (wrong := functions.miscounted(decl.node, node, skip)) is not None:
+            where, message = wrong
+            b.error("K0335", where, f"`{decl.name}` {message}",
+                    help=functions.spelled(decl.node, skip),
+                    notes=(("declared", Scope(decl.module).loc(decl.node)),))
         return None
     return functions.instance(b.cx, decl, ordered, b.scope, node, owner)
 
@@ -277,10 +290,9 @@ def _arguments(b: Body, node: ast.Call, made: Signature, first: list[tree.Expr],
 
 def _shown(made: Signature) -> str:
     """How the function is called."""
-    params = [a for a in made.node.args.args + made.node.args.kwonlyargs if a.arg in made.names]
-    if made.function.owner is not None and params and params[0].arg == "self":
-        params = params[1:]
-    return f"it is `{made.node.name}({', '.join(ast.unparse(p) for p in params)})`"
+    params = made.node.args.args
+    method = made.function.owner is not None and params and params[0].arg == "self"
+    return functions.spelled(made.node, int(bool(method)))
 
 
 def _default(b: Body, made: Signature, name: str, ty: t.Type, node: ast.AST) -> tree.Expr:
@@ -301,6 +313,7 @@ def _finish(b: Body, node: ast.Call | ast.expr, made: Signature, args: list[tree
     if function.throws:
         _check_throws(b, node, function.name)
     b.call_effect(function, loc)
+    lifetimes.passed(b, function.symbol, args, loc)
     return tree.Call(function.result, loc, function, args, function.throws)
 
 
@@ -334,6 +347,7 @@ def indirect(b: Body, node: ast.Call, callee: tree.Expr, table: tuple[str, str] 
     if ty.throws:
         _check_throws(b, node, ast.unparse(node.func))
     b.effects.indirect.append((table or ty.name, loc, b.region))
+    lifetimes.passed(b, table or ty.name, args, loc, indirect=True)
     b.forget_memory()
     return tree.CallIndirect(ty.result, loc, callee, ty, args, ty.throws, table)
 

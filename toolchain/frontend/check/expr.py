@@ -189,6 +189,12 @@ def _name(b: Body, node: ast.Name, want: t.Type | None) -> tree.Expr:
     found = b.frame.names.get(node.id)
     loc = b.loc(node)
     if isinstance(found, tree.Var):
+        if b.flow is not None and found not in b.flow and found in b.overwritten:
+            b.know(found)                                   # said once
+            return b.error("K0348", node, f"`{node.id}` points into a Union that was overwritten",
+                           help="use it before, or copy out what is needed: "
+                           "`case V(field=name):` binds a value",
+                           notes=(b.overwritten[found],))
         if b.flow is not None and found not in b.flow and found.kind != "param":
             return b.error("K0403", node, f"`{node.id}` may not have been assigned here",
                            help="assign it before the branch, or on every way to here",
@@ -207,6 +213,8 @@ def _name(b: Body, node: ast.Name, want: t.Type | None) -> tree.Expr:
     bound = b.scope.env.get(node.id)
     if isinstance(bound, int) and not isinstance(bound, bool):
         return tree.Const(t.LITERAL, loc, bound)
+    if bound is t.POISON:
+        return b.poison(node)
     if bound is not None:
         return b.error("K0320", node, f"`{node.id}` is a type or field name, not a value",
                        help="write a value of that type, or `sizeof(...)` or `offsetof(...)` of it")

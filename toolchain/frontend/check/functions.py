@@ -112,6 +112,24 @@ def generic_names(cx: Context, decl: FunctionDecl, env: dict[str, Any]) -> dict[
     return names
 
 
+def spelled(node: ast.FunctionDef, skip: int = 0) -> str:
+    """How the function is called; `skip`: without its self."""
+    params = (node.args.args + node.args.kwonlyargs)[skip:]
+    return f"it is `{node.name}({', '.join(ast.unparse(p) for p in params)})`"
+
+
+def miscounted(node: ast.FunctionDef, call: ast.Call, skip: int = 0) -> tuple[ast.expr, str] | None:
+    """(where, what) is wrong in the number of a call's arguments, if anything is."""
+    names = [a.arg for a in node.args.args[skip:]]
+    if len(call.args) > len(names):
+        return call.args[len(names)], (f"takes {len(names)} argument{'s' * (len(names) != 1)}, "
+                                       f"not {len(call.args)}")
+    given = {k.arg for k in call.keywords}
+    needed = names[len(call.args):len(names) - len(node.args.defaults)]
+    missing = next((n for n in needed if n not in given), None)
+    return (call, f"misses its argument `{missing}`") if missing is not None else None
+
+
 def type_of(function: tree.Function) -> t.FnType:
     """The type of the function's address."""
     return t.fn(tuple(p.ty for p in function.params), function.result, function.throws)

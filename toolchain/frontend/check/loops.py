@@ -510,10 +510,12 @@ def _arguments(b: Body, node: ast.expr, made: Signature, first: list[tree.Expr],
 def yielded(b: Body, node: ast.Yield) -> None:
     """`yield e` in an expanded generator: the user's target and loop body."""
     expansion = b.frame.generator
-    assert expansion is not None         # what has a `yield` is checked as part of a loop only
     if node.value is None:
         b.error("K0218", node, "`yield` needs a value",
                 help="write `yield item`")
+        return
+    if expansion is None:                # where the generator is defined: see generics.py
+        expr.value(b, node.value)
         return
     loc = b.loc(node)
     item = expr.converted(b, node.value, expansion.element, "what is yielded")

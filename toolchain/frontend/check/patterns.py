@@ -41,6 +41,7 @@ class Subject:
     number: tree.Expr | None
     place: tree.Expr
     loc: tree.Loc
+    union: tree.Expr | None = None         # the Union's storage as the program names it
 
 
 def match(b: Body, node: ast.Match) -> None:
@@ -88,7 +89,7 @@ def _subject(b: Body, node: ast.expr) -> Subject | None:
         pointer = b.temp(t.ptr(ty), address(b, made, t.ptr(ty), node), loc, "match")
         load = tree.Load(pointer.ty, loc, tree.VarPlace(pointer.ty, loc, pointer))
         place = tree.Deref(ty, loc, load)
-        return Subject(ty, tree.UnionTag(t.U32, loc, place), place, loc)
+        return Subject(ty, tree.UnionTag(t.U32, loc, place), place, loc, made)
     if ty is t.LITERAL:
         b.error("K0310", node, "this number is known already",
                 help="`match` chooses at run time; look at a variable")
@@ -257,7 +258,8 @@ def _exhaustive(b: Body, node: ast.Match, subject: Subject,
     return False
 
 
-def _bind(b: Body, case: Case) -> None:
+def _bind(b: Body, case: Case, union: tree.Expr | None) -> None:
+    """Declare what the pattern binds; a pointer into `union` ends when that is overwritten."""
     for where, name, value in case.names:
         item = value
         if isinstance(value, tree.Place):
@@ -265,11 +267,14 @@ def _bind(b: Body, case: Case) -> None:
                     else b.load(value))
         target = ast.copy_location(ast.Name(name, ast.Store()), where)
         assign.bind(b, target, item)
+        var = b.frame.names.get(name)
+        if union is not None and isinstance(item, tree.AddrOf) and isinstance(var, tree.Var):
+            b.into_union[var] = union
 
 
-def _case_body(b: Body, case: Case, part: ast.match_case) -> list[tree.Stmt]:
+def _case_body(b: Body, subject: Subject, case: Case, part: ast.match_case) -> list[tree.Stmt]:
     saved, b.out = b.out, []
-    _bind(b, case)
+    _bind(b, case, subject.union)
     body = b.out + stmt.block(b, part.body)
     b.out = saved
     return body
@@ -282,7 +287,7 @@ def _switch(b: Body, node: ast.Match, subject: Subject,
     default: list[tree.Stmt] | None = None if exhaustive else []
     for case, part in cases:
         b.flow = None if start is None else set(start)
-        body = _case_body(b, case, part)
+        body = _case_body(b, subject, case, part)
         ends.append(b.flow)
         if case.values is None:
             default = body
@@ -302,7 +307,7 @@ def _chain(b: Body, node: ast.Match, subject: Subject,
     for case, part in cases:
         b.flow = None if start is None else set(start)
         outer, b.out = b.out, []
-        _bind(b, case)
+        _bind(b, case, subject.union)
         if part.guard is not None:
             cond, yes, _ = conditions.condition(b, part.guard)
             b.assume(yes)

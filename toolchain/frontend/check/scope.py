@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from toolchain.diagnostics import Sink
+from toolchain.diagnostics import Diagnostic, Sink
 from toolchain.frontend.modules import (
     POISONED,
     Decl,
@@ -64,12 +64,22 @@ class Context:
         self.bodies: dict[str, Pending] = {}       # every function seen, by symbol
         self.instances: dict[Any, Any] = {}        # (declaration, arguments) -> what was made
         self.comptime: dict[str, Any] = {}         # module name -> namespace of its @comptime code
+        self.said: set[tuple[str, Loc]] = set()    # codes and places, for what instances repeat
 
     def error(self, code: str, scope: Scope, node: ast.AST, message: str, label: str = "", *,
               help: str = "", notes: tuple[tuple[str, Loc | None], ...] = ()) -> None:
-        """Report at `node`, with how the generic instance came about."""
-        trail = tuple((f"required by `{what}`", loc) for what, loc in scope.trail[:3])
-        self.sink.error(code, scope.loc(node), message, label, help=help, notes=notes + trail)
+        """Report at `node`, with how the generic instance came about; once for all instances."""
+        loc = scope.loc(node)
+        if scope.trail and (code, loc) in self.said:
+            return
+        trail = tuple((f"required by `{what}`", where) for what, where in scope.trail[:3])
+        self.report(Diagnostic(code, message, loc, label, [*notes, *trail], help))
+
+    def report(self, diagnostic: Diagnostic) -> None:
+        """Pass a diagnostic on."""
+        if diagnostic.loc is not None:
+            self.said.add((diagnostic.code, diagnostic.loc))
+        self.sink.report(diagnostic)
 
     def lookup(self, module: ModuleDecl, name: str) -> Meaning:
         """What `name` means in `module`, imports followed; None where it is not declared."""

@@ -108,6 +108,9 @@ def _expression(b: Body, node: ast.Expr) -> None:
         if name in ("kprintf", "klog", "panic"):
             format.printing(b, inner, name)
             return
+        if name == "kassert":
+            _kassert(b, inner)
+            return
     made = expr.value(b, inner)
     if made.ty is t.POISON:
         return
@@ -157,7 +160,7 @@ def _return(b: Body, node: ast.Return) -> None:
                 help="end it with a call of another `-> Never`, or `while True: pass`; or change "
                 "its result")
     elif node.value is None:
-        if result is not t.VOID:
+        if result not in (t.VOID, t.POISON):
             b.error("K0308", node, f"`{b.function.name}` returns `{result.name}`",
                     "no value here", notes=(("declared", b.function.loc),),
                     help=f"return a `{result.name}`, or say `-> None`")
@@ -381,15 +384,36 @@ def _assert(b: Body, node: ast.Assert) -> None:
         b.error("K0309", node.test, "a tuple is always true",
                 help="leave the parentheses out: `assert cond, \"text\"`")
         return
-    cond, yes, _ = conditions.condition(b, node.test)
-    if cond.ty is t.POISON:
+    made = _assertion(b, node, node.test, node.msg)
+    if made is None:
         return
-    message = format.pieces(b, node.msg) if node.msg is not None else []
-    text = b.scope.module.source.segment(b.loc(node.test))
-    b.out.append(tree.Assert(b.loc(node), cond, text, _shown(b, node.test, cond), message))
-    b.assume(yes)
-    if isinstance(cond, tree.Const) and cond.value == 0:
+    b.assume(made[1])
+    if isinstance(made[0].cond, tree.Const) and made[0].cond.value == 0:
         b.flow = None
+
+
+def _kassert(b: Body, node: ast.Call) -> None:
+    """`kassert(cond, f"text")`: an assert that a release build leaves out, so it proves nothing."""
+    if not 1 <= len(node.args) <= 2 or node.keywords:
+        b.error("K0335", node, "`kassert` takes a condition, and perhaps an f-string",
+                help='for example `kassert(n < limit, f"{n} is too much")`')
+        return
+    made = _assertion(b, node, node.args[0], node.args[1] if len(node.args) == 2 else None)
+    if made is not None:
+        made[0].debug = True
+
+
+def _assertion(b: Body, node: ast.stmt | ast.expr, test: ast.expr, msg: ast.expr | None,
+               ) -> tuple[tree.Assert, Any] | None:
+    """Append the check of `test`; it, and what holds behind it."""
+    cond, yes, _ = conditions.condition(b, test)
+    if cond.ty is t.POISON:
+        return None
+    message = format.pieces(b, msg) if msg is not None else []
+    text = b.scope.module.source.segment(b.loc(test))
+    made = tree.Assert(b.loc(node), cond, text, _shown(b, test, cond), message)
+    b.out.append(made)
+    return made, yes
 
 
 def _shown(b: Body, node: ast.expr, cond: tree.Expr) -> list[tuple[str, tree.Expr]]:

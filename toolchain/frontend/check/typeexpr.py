@@ -246,6 +246,8 @@ def generic_argument(cx: Context, scope: Scope, kind: str, node: ast.expr) -> An
             return node.value
         if isinstance(node, ast.Name) and isinstance(scope.env.get(node.id), str):
             return scope.env[node.id]
+        if isinstance(node, ast.Name) and scope.env.get(node.id) is t.POISON:
+            return None
         cx.error("K0306", scope, node, "this argument is a field's name: write it as a string",
                  help="for example `List[Thread, \"link\"]`")
         return None

@@ -28,11 +28,11 @@ DECORATORS = frozenset({
 })
 FUNCTIONS = frozenset({
     "sizeof", "alignof", "offsetof", "static_assert", "trunc", "wrapping", "bits_of",
-    "from_bits", "ref", "copy", "unwrap", "zeroed", "rotl", "rotr", "popcount", "ctz", "clz",
-    "bswap", "mulhi", "add_carry", "sub_borrow", "mul_overflow", "field", "volatile_load",
+    "from_bits", "ref", "lend", "copy", "unwrap", "zeroed", "rotl", "rotr", "popcount", "ctz",
+    "clz", "bswap", "mulhi", "add_carry", "sub_borrow", "mul_overflow", "field", "volatile_load",
     "volatile_store", "pause", "cast", "address_of", "pointer_at", "make_slice",
     "container_of", "memcpy", "memmove", "memset", "memcmp", "asm", "kprintf", "klog", "panic",
-    "fence", "compiler_fence", "entries", "bytes_of", "frame_address", "return_address",
+    "kassert", "fence", "compiler_fence", "entries", "bytes_of", "frame_address", "return_address",
     "symbol_address", "unreachable",
 })
 BUILTIN_FUNCTIONS = frozenset({"len", "range", "enumerate", "zip", "reversed", "min", "max", "abs",

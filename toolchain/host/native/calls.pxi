@@ -170,7 +170,8 @@ cdef int64_t native(Module m, Up up, char* args, char* out) except? -1:
     elif kind == 14:
         out[0] = 0
     elif kind == 1:
-        raise errors.CheckFailed(*site_at(<char*>a[0]), (a[1], a[2]))
+        raise errors.CheckFailed(*site_at(<char*>a[0]), operands(
+            (<uint32_t*><char*>a[0])[15], a[1], a[2]))
     elif kind == 2:
         m.pieces.clear()
     elif kind == 3:

@@ -35,7 +35,7 @@ from libc.string cimport memcpy, memset
 import operator
 
 from toolchain.host import errors
-from toolchain.printing import show_text, show_value
+from toolchain.printing import operands, show_text, show_value
 
 cdef extern from "machine.h":
     const int64_t KPY_UNWOUND
