@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Kernel memory on all CPUs at once: slabs with frees from elsewhere, frames, TLBs, object caches."""
+"""Kernel memory on all CPUs at once: slabs, frames, TLBs, objects, and what they cost."""
 from typing import Final
 
 from kpy import (
@@ -7,12 +7,12 @@ from kpy import (
     Atomic,
     MPtr,
     PhysAddr,
+    Ptr,
     VirtAddr,
     address_of,
     cast,
     kprintf,
     may_block,
-    Ptr,
     pointer_at,
     ref,
     struct,
@@ -198,7 +198,8 @@ def frames_belong_to_one() -> None:
     _count_zones()
     after = page.count_free()
     assert after + 64 >= before, f"frames were lost: {after} of {before}"
-    kprintf(f"{support.cpus() * ROUNDS * 2} operations, {before} frames free before, {after} after\n")
+    kprintf(f"{support.cpus() * ROUNDS * 2} operations, {before} frames free before, "
+            f"{after} after\n")
 
 
 # --- TLBs ----------------------------------------------------------------------------------

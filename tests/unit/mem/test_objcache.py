@@ -171,7 +171,7 @@ def test_the_end_with_an_object_in_use_panics(mem):
     mem.start()
     maker = Maker(mem)
     maker.get()
-    with pytest.raises(host.Panic, match="objcache.destroy"):
+    with pytest.raises(host.Panic, match=r"objcache\.destroy"):
         mem.objcache.destroy(maker.cache)
 
 

@@ -2,6 +2,8 @@
 """Threads and their stacks."""
 from __future__ import annotations
 
+import itertools
+
 PAGE = 4096
 
 
@@ -19,7 +21,7 @@ def test_stacks_do_not_touch(mem):
     mem.start()
     mem.threads.init(1)
     bases = sorted(mem.threads.thread_alloc().stack_base for _ in range(50))
-    assert all(b - a >= 5 * PAGE for a, b in zip(bases, bases[1:], strict=False))
+    assert all(b - a >= 5 * PAGE for a, b in itertools.pairwise(bases))
 
 
 def test_a_thread_that_ended_serves_the_next(mem):
