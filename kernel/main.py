@@ -34,6 +34,7 @@ def kmain(magic: u32, info: u64) -> Never:
     kprintf(f"cpus: {running} of {cpus} are running\n")
     try:
         lwkt_start.run(running)                     # clocks, callouts
+        mem.start()                                 # what memory does from time to time
         sched.create(start_rest, 0, b"main", 0, Pri.KERN_DAEMON, ThreadFlag.FIXEDCPU)
     except Errno as e:
         panic(f"no memory for the first threads: error {e.code}")

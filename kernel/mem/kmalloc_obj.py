@@ -21,7 +21,7 @@ Invariants
       xindex.
   B2  A slab is active or alternate on one CPU, or on one list of its type, or retired, or free.
   B3  aindex moves only on the CPU whose slab it is, or under the type's lock if it is nobody's.
-  B4  A retired slab is reused only after every CPU has executed a message sent after it was retired.
+  B4  A retired slab is reused only after every CPU has executed a message sent after that.
   B5  An object's bit is set in the slab's bitmap exactly while it is in use.
 Locking   [l] the type's lock   [o] the CPU, in a critical section   [a] atomic   [I] fixed
 Tests     tests/unit/mem/test_kmalloc_obj.py, tests/guest/memory.py
@@ -39,7 +39,6 @@ from kpy import (
     address_of,
     cast,
     fault_site,
-    inline,
     noinline,
     panic,
     pause,
@@ -257,13 +256,13 @@ def _exchange(kind: Ptr[ObjType], mine: Ptr[Mine]) -> Ptr[ObjSlab] | None:
         if found is not None:
             kind.nfull -= 1
             return found
-        looked: u32 = 0
+        left: u32 = LOOK_AT
         for slab in kind.empty:
             if available(slab) != 0:
                 kind.empty.remove(slab)
                 return slab
-            looked += 1
-            if looked == LOOK_AT:
+            left -= 1
+            if left == 0:
                 break
     return None
 
@@ -337,11 +336,11 @@ def _zero(item: u64, size: u64) -> None:
 def poll() -> None:
     """Sort the slabs of all types, retire those not needed, reuse those that have waited.
 
-    Once a second, on each CPU.  Context: thread, no spinlock.
+    Once a second, on each CPU; sorting is the first one's.  Context: thread, no spinlock.
     """
     for i in range(MAX_TYPES):
         kind = types[i]
-        if kind is not None:
+        if kind is not None and gd.cpuid == 0:
             _sort(kind)
             while (slab := _surplus(kind)) is not None:
                 _retire(slab)

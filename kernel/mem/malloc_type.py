@@ -5,8 +5,8 @@
 
 A type gets a number at its first use.  Each CPU has an array of counters by that number, so that
 counting takes no lock, and few instructions: a CPU is granted LOOSE bytes of a type at a time and
-counts down what is left of them.  The type adds up what it granted; that number only rises, and once
-it would pass the limit it is replaced by an exact sum over the CPUs.
+counts down what is left of them.  The type adds up what it granted; that number only rises, and
+once it would pass the limit it is replaced by an exact sum over the CPUs.
 
 Invariants
   Y1  Of one CPU alone the numbers mean nothing (it frees what others allocated); sum() is exact

@@ -11,8 +11,8 @@ spinlock; each CPU allocates from its own slice of the colours, so that two CPUs
 A cached frame still holds what its last user left: reuse() gives it back to him, if it has not
 been allocated to somebody else meanwhile.
 
-How much is left is one atomic number, to which each CPU adds what it gathered; only near a threshold
-are the queues counted.  The last pages are for those who say so: see enough().
+How much is left is one atomic number, to which each CPU adds what it gathered; only near a
+threshold are the queues counted.  The last pages are for those who say so: see enough().
 
 Invariants
   F1  A frame is FREE or CACHE exactly while it is on that queue of its colour.
