@@ -446,7 +446,7 @@ def _advance() -> None:
             grace.waiting.push_back(slab)
         grace.flying = True
         for cpu in range(globaldata.ncpus):
-            if cpu != gd.cpuid and find(cpu).panicked == 0:
+            if cpu != gd.cpuid and kva.runs(cpu):
                 grace.pending.add(cpu)
         for cpu in range(globaldata.ncpus):         # after the mask
             if cpu != gd.cpuid and cpu in grace.pending:
@@ -466,10 +466,10 @@ def _wait_for_grace() -> None:
     """Ask those who have not answered, with a doorbell."""
     for cpu in range(globaldata.ncpus):
         if cpu != gd.cpuid and cpu in local.grace.pending:
-            if find(cpu).panicked != 0:
-                local.grace.pending.discard(cpu)
-            else:
+            if kva.runs(cpu):
                 ipiq.wait(find(cpu), ipiq.send(find(cpu), _ring, 0, 0))
+            else:
+                local.grace.pending.discard(cpu)
 
 
 def _ring(unused1: u64, unused2: u64) -> None:

@@ -358,7 +358,7 @@ def shootdown(va: u64, pages: u64) -> None:
     sequence: Array[u32, MAX_CPUS]
     sent: Cpumask
     for cpu in range(globaldata.ncpus):
-        if _runs(cpu) and cpu != gd.cpuid:
+        if runs(cpu) and cpu != gd.cpuid:
             sequence[cpu] = ipiq.send(find(cpu), _drop, va, pages)
             sent.add(cpu)
     for cpu in sent:
@@ -393,7 +393,7 @@ def _launch(batch: Ptr[Batch]) -> None:
     batch.flying = True
     local.counters.launched += 1
     for cpu in range(globaldata.ncpus):
-        if cpu != gd.cpuid and _runs(cpu):
+        if cpu != gd.cpuid and runs(cpu):
             batch.stale.add(cpu)
 
     for cpu in range(globaldata.ncpus):             # after the mask: V4
@@ -441,7 +441,7 @@ def _wait_for(batch: Ptr[Batch]) -> None:
     stale: Cpumask
     batch.stale.read(stale)
     for cpu in stale:
-        if _runs(cpu):
+        if runs(cpu):
             ipiq.wait(find(cpu), ipiq.send(find(cpu), _ring, 0, 0))     # after the batch: in order
         else:
             batch.stale.discard(cpu)                # it has panicked, and translates no more
@@ -454,7 +454,7 @@ def _ring(unused1: u64, unused2: u64) -> None:
     """A message that does nothing but come after others."""
 
 
-def _runs(cpu: u32) -> bool:
+def runs(cpu: u32) -> bool:
     """Whether a CPU executes messages."""
     other = globaldata.cpus[cpu]
     return other is not None and other.panicked == 0

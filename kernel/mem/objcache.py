@@ -311,7 +311,7 @@ def _free_magazines(cache: Ptr[ObjCache]) -> None:
 def _wait(cache: Ptr[ObjCache]) -> None:
     """Sleep until an object comes back, or memory may be there again."""
     if cache.depot.unallocated != 0:
-        page.wait("objcache")
+        page.wait(1, "objcache")
         return
     ident = u64(address_of(ref(cache.depot)))
     cache.depot.waiters.add(1)

@@ -57,7 +57,8 @@ def cpu_init(cpu: u32) -> None:
 def start() -> None:
     """Begin the periodic duties, on all CPUs.  CPU 0, once."""
     for cpu in range(globaldata.ncpus):
-        ipiq.send(find(cpu), _start_here, 0, 0)
+        if kva.runs(cpu):
+            ipiq.send(find(cpu), _start_here, 0, 0)
 
 
 def _start_here(unused1: u64, unused2: u64) -> None:

@@ -339,7 +339,7 @@ def _kmalloc_wait(size: u64, kind: Ptr[MallocType], how: M) -> Ptr[u8] | None:
         if M.NULLOK in how and not malloc_type.admit(kind, size):
             return None                         # it is the limit, not memory
         drain()
-        page.wait("kmalloc")
+        page.wait(max(size, zone_size) >> PAGE_SHIFT, "kmalloc")
 
 
 def _admitted(size: u64, kind: Ptr[MallocType], how: M) -> bool:

@@ -187,7 +187,7 @@ class Machine:
 
     # ---- sleeping: the test says what happens meanwhile (builds with hooks)
 
-    def wait(self, wmesg) -> None:
+    def wait(self, pages, wmesg) -> None:
         """page.wait()."""
         self.sleeps += 1
         self.while_asleep()
