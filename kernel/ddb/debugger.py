@@ -88,7 +88,7 @@ def stop() -> Never:
             machine.power_off(STATUS_PANIC)
         machine.halt()
     kprintf(f"cpu {gd.cpuid}, thread {show.name_of(curthread())}\n")
-    backtrace.here(u64(return_address()), u64(frame_address()))
+    backtrace.here(u64(return_address()) - 1, u64(frame_address()))
     _stop_others()
     for cpu in range(globaldata.ncpus):
         frame = stopped[cpu]
@@ -166,7 +166,7 @@ def _commands(frame: Ptr[Frame]) -> None:
                     kprintf(SHOW_HELP)
 
 
-SHOW_HELP: Final = ("ps, show tokens|ipiq|msgport|counters|interrupts, ktr [CPU [N]], "
+SHOW_HELP: Final = ("ps, show tokens|ipiq|slab|msgport|counters|interrupts, ktr [CPU [N]], "
                     "examine ADDRESS [WORDS], symbol ADDRESS\n")
 
 
@@ -208,6 +208,8 @@ def _show(what: Slice[u8]) -> bool:
             show.ipiqs()
         case b"msgport":
             show.msgports()
+        case b"slab":
+            show.slabs()
         case b"counters":
             show.counters()
         case b"interrupts":

@@ -21,10 +21,11 @@ from kpy import (
 )
 
 from kernel.ddb import backtrace, symbols
-from kernel.lwkt import globaldata
+from kernel.lwkt import globaldata, ktr
 from kernel.lwkt.globaldata import find
 from kernel.lwkt.thread import HAVE_ALL, Thread, ThreadFlag
 from kernel.lwkt.token import EXCLUSIVE
+from kernel.mem import malloc_type, slab
 
 UNSAFE: Final = True     # addresses are shown, and threads are named by them
 
@@ -148,14 +149,101 @@ def trace(cpu: u32, entries: u64) -> None:
     ring = ref(find(cpu).ktr)
     end = ring.index.load_relaxed()
     count = min(entries, end, ring.size)
-    kprintf("sequence    time              event  thread            a                 b\n")
+    kprintf("sequence    time              event           thread            a                 b\n")
     at = end - count
     while at < end:
         at += 1
         e = ref(ring.entries[at & (ring.size - 1)])
         if e.sequence == at:
-            kprintf(f"{e.sequence:<10}  {e.time:<16}  {e.event:04x}   {e.thread:016x}  {e.a:016x}  "
+            kprintf(f"{e.sequence:<10}  {e.time:<16}  {event_name(e.event):<14}  {e.thread:016x}  {e.a:016x}  "
                     f"{e.b:016x}\n")
+
+
+def event_name(event: ktr.Event) -> Str:
+    """The name of a trace event, as `ktr.Event` has it."""
+    match event:
+        case ktr.Event.SWITCH:
+            return "SWITCH"
+        case ktr.Event.PREEMPT:
+            return "PREEMPT"
+        case ktr.Event.SCHEDULE:
+            return "SCHEDULE"
+        case ktr.Event.CREATE:
+            return "CREATE"
+        case ktr.Event.EXIT:
+            return "EXIT"
+        case ktr.Event.MIGRATE:
+            return "MIGRATE"
+        case ktr.Event.IDLE_HALT:
+            return "IDLE_HALT"
+        case ktr.Event.IDLE_WAKE:
+            return "IDLE_WAKE"
+        case ktr.Event.TOKEN_GET:
+            return "TOKEN_GET"
+        case ktr.Event.TOKEN_RELEASE:
+            return "TOKEN_RELEASE"
+        case ktr.Event.TOKEN_WAIT:
+            return "TOKEN_WAIT"
+        case ktr.Event.TOKEN_DROP:
+            return "TOKEN_DROP"
+        case ktr.Event.TOKEN_REGAIN:
+            return "TOKEN_REGAIN"
+        case ktr.Event.IPI_SEND:
+            return "IPI_SEND"
+        case ktr.Event.IPI_RECEIVE:
+            return "IPI_RECEIVE"
+        case ktr.Event.IPI_FULL:
+            return "IPI_FULL"
+        case ktr.Event.CPUSYNC_BEGIN:
+            return "CPUSYNC_BEGIN"
+        case ktr.Event.CPUSYNC_END:
+            return "CPUSYNC_END"
+        case ktr.Event.MSG_SEND:
+            return "MSG_SEND"
+        case ktr.Event.MSG_INLINE:
+            return "MSG_INLINE"
+        case ktr.Event.MSG_REPLY:
+            return "MSG_REPLY"
+        case ktr.Event.MSG_GET:
+            return "MSG_GET"
+        case ktr.Event.MSG_ABORT:
+            return "MSG_ABORT"
+        case ktr.Event.INTR:
+            return "INTR"
+        case ktr.Event.INTR_THREAD:
+            return "INTR_THREAD"
+        case ktr.Event.TIMER:
+            return "TIMER"
+        case ktr.Event.LIVELOCK:
+            return "LIVELOCK"
+        case ktr.Event.SLEEP:
+            return "SLEEP"
+        case ktr.Event.WAKEUP:
+            return "WAKEUP"
+        case ktr.Event.ALLOC:
+            return "ALLOC"
+        case ktr.Event.FREE:
+            return "FREE"
+        case ktr.Event.FREE_REMOTE:
+            return "FREE_REMOTE"
+        case ktr.Event.MARK:
+            return "MARK"
+
+
+def slabs() -> None:
+    """What each type of memory uses, and the zones of each CPU."""
+    kprintf("type             bytes       allocations  ever\n")
+    for kind in malloc_type.types:
+        if kind is not None:
+            used = malloc_type.sum(kind)
+            kprintf(f"{kind.name:<15}  {used.memuse:<10}  {used.inuse:<11}  {used.calls}\n")
+    kprintf("cpu  zones  free  made    returned  freed by others\n")
+    for cpu in range(globaldata.ncpus):
+        own = slab.slabs[cpu]
+        if own is not None:
+            c = ref(own.counters)
+            kprintf(f"{cpu:>3}  {own.nzones:>5}  {own.nfree_zones:>4}  {c.zones_made:<6}  "
+                    f"{c.zones_returned:<8}  {c.remote_frees}\n")
 
 
 def examine(address: u64, words: u64) -> None:
