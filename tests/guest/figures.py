@@ -251,7 +251,7 @@ freed: Atomic[u32]
 
 
 @table("guest_test", 95)
-def figure_kmalloc() -> None:
+def figure_kmalloc_pair() -> None:
     """kmalloc and kfree of 64 bytes, by one CPU."""
     for _ in range(WARM):
         mem.kfree(unwrap(mem.kmalloc(64, kind, mem.NOWAIT)), kind)

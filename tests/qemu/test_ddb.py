@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The debugger inside the kernel: entered by a key, by a breakpoint and by a panic; what it shows."""
+"""The debugger inside the kernel: entered by a key, a breakpoint and a panic; what it shows."""
 from __future__ import annotations
 
 import re
