@@ -9,7 +9,7 @@ Tests     tests/qemu/test_boot.py
 from kpy import Errno, Never, entry, kprintf, panic, u32, u64
 
 from kernel import console, machine, mem, prompt
-from kernel.ddb import debugger
+from kernel.ddb import debugger, trap  # noqa: F401  (trap is called by the machine)
 from kernel.lib import words
 from kernel.lwkt import sched
 from kernel.lwkt import start as lwkt_start

@@ -155,8 +155,8 @@ def trace(cpu: u32, entries: u64) -> None:
         at += 1
         e = ref(ring.entries[at & (ring.size - 1)])
         if e.sequence == at:
-            kprintf(f"{e.sequence:<10}  {e.time:<16}  {event_name(e.event):<14}  {e.thread:016x}  {e.a:016x}  "
-                    f"{e.b:016x}\n")
+            kprintf(f"{e.sequence:<10}  {e.time:<16}  {event_name(e.event):<14}  {e.thread:016x}  "
+                    f"{e.a:016x}  {e.b:016x}\n")
 
 
 def event_name(event: ktr.Event) -> Str:

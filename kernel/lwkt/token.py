@@ -23,7 +23,7 @@ Tests     tests/unit/lwkt/test_token.py, tests/guest/tokens.py
 Source    DragonFly sys/kern/lwkt_token.c (design);
           Intel SDM vol. 3A, 9.1.2 "Bus Locking" (compare-and-swap)
 """
-from typing import Final, TypeAlias
+from typing import Final
 
 from kpy import (
     Array,
@@ -101,7 +101,11 @@ class SharedToken:
         reltoken(self.token)
 
 
-Pool: TypeAlias = Array[Token, POOL_SIZE]
+@struct
+class Pool:
+    """Tokens for whatever has none of its own: see pool()."""
+    tokens: Array[Token, POOL_SIZE]
+
 
 _pool: Pool = zeroed(Pool)
 
@@ -192,7 +196,7 @@ def pool(address: u64) -> Ptr[Token]:
     """The token that protects whatever lies at `address`.  Never take one shared: unrelated
     addresses have the same."""
     mixed = wrapping((address * PRIME_1) ^ (address >> 16) * PRIME_2)
-    return ref(_pool[(mixed ^ (mixed >> 32)) % POOL_SIZE])
+    return ref(_pool.tokens[(mixed ^ (mixed >> 32)) % POOL_SIZE])
 
 
 def held(tok: Ptr[Token]) -> bool:
