@@ -36,7 +36,7 @@ Invariants
 Locking   [o] the owner CPU, in a critical section   [a] atomic   [I] fixed after _new_zone()
 Tests     tests/unit/mem/test_slab.py, tests/guest/memory.py
 Source    DragonFly sys/kern/kern_slaballoc.c (design)
-Decision  docs/decisions/0006-a-remote-free-pins-first.md
+Decision  docs/decisions/0008-a-remote-free-pins-first.md
 """
 from typing import Final
 

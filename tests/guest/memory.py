@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Kernel memory on all CPUs at once: slabs, frames, TLBs, objects, and what they cost."""
+"""Kernel memory on all CPUs at once: slabs, frames, TLBs, objects, and a wait."""
 from typing import Final
 
 from kpy import (
@@ -26,7 +26,7 @@ from kpy import (
 )
 
 from kernel import machine
-from kernel.lwkt import crit, sleepq
+from kernel.lwkt import sleepq
 from kernel.lwkt.globaldata import gd
 from kernel.machine.types import PAGE_SIZE, Prot
 from kernel.mem import kmalloc_obj, kva, malloc_type, objcache, page, slab
@@ -42,7 +42,6 @@ UNSAFE: Final = True        # looks at memory by its address
 OPERATIONS: Final = 1_000_000
 SLOTS: Final = 2048
 ROUNDS: Final = 10_000
-PAIRS: Final = 2000
 
 
 @struct
@@ -431,46 +430,3 @@ def constructed_objects() -> None:
     objcache.destroy(cache)
     assert made.load() == ended.load() and malloc_type.sum(M_TEST).inuse == 0
     kprintf(f"{support.cpus() * ROUNDS * 5} uses of {made.load()} objects\n")
-
-
-# --- Figures -------------------------------------------------------------------------------
-
-
-def _free_there(address: u64) -> None:
-    """Free a chain of chunks on this CPU, which is another's."""
-    at = address
-    began = machine.cputimer_count()
-    while at != 0:
-        following = pointer_at(u64, VirtAddr(at)).value
-        slab.free_address(at, M_TEST)
-        at = following
-    counted.store(machine.cputimer_count() - began)
-    support.done()
-
-
-@table("guest_test", 117)
-def figure_kmalloc() -> None:
-    """A kmalloc and kfree of 64 bytes: the same chunk again and again, and freed elsewhere."""
-    gd.ktr.mask = 0
-    slab.kfree(unwrap(slab.kmalloc(64, M_TEST, M.WAITOK)), M_TEST)
-    crit.crit_enter()
-    began = machine.cputimer_count()
-    for _ in range(PAIRS):
-        pass
-    empty = machine.cputimer_count() - began
-    crit.crit_exit()
-    began = machine.cputimer_count()
-    for _ in range(PAIRS):
-        slab.kfree(unwrap(slab.kmalloc(64, M_TEST, M.WAITOK)), M_TEST)
-    took = machine.cputimer_count() - began
-    kprintf(f"figure mem.kmalloc_pair {took * 100 // PAIRS} (loop {empty * 100 // PAIRS})\n")
-    if support.cpus() == 1:
-        return
-    chain: u64 = 0
-    for _ in range(PAIRS):
-        chunk = u64(address_of(unwrap(slab.kmalloc(64, M_TEST, M.WAITOK))))
-        pointer_at(u64, VirtAddr(chunk)).value = chain
-        chain = chunk
-    support.spawn(_free_there, chain, (gd.cpuid + 1) % support.cpus())
-    support.join()
-    kprintf(f"figure mem.kfree_remote {counted.load() * 100 // PAIRS}\n")
