@@ -476,7 +476,7 @@ def free_address(address: u64, kind: Ptr[MallocType]) -> None:
             nused = zone.nused - 1
             zone.nused = nused
             if nused == 0:
-                _freed_last(zone)
+                _freed_last(address)    # the address: it is where a first argument is passed
             elif _leave(td):
                 splz.crit_exit_pending()
                 compiler_fence()        # a call, not a jump: then only this path sets up a frame
@@ -488,9 +488,9 @@ def free_address(address: u64, kind: Ptr[MallocType]) -> None:
 
 @cold
 @noinline
-def _freed_last(zone: Ptr[Zone]) -> None:
+def _freed_last(address: u64) -> None:
     """The rest of free_address() where all chunks of the zone are free now."""
-    _retire(zone, 1)
+    _retire(pointer_at(Zone, VirtAddr(address & zone_mask)), 1)     # safe: as in free_address()
     crit.crit_exit()
 
 
