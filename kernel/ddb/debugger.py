@@ -90,7 +90,7 @@ def stop() -> Never:
     kprintf(f"cpu {gd.cpuid}, thread {show.name_of(curthread())}\n")
     backtrace.here(u64(return_address()) - 1, u64(frame_address()))
     _stop_others()
-    for cpu in range(globaldata.ncpus):
+    for cpu in globaldata.numbers():
         frame = stopped[cpu]
         if frame is not None:
             kprintf(f"cpu {cpu}, thread {show.name_of(find(cpu).curthread)}\n")
@@ -119,7 +119,7 @@ def _stop_others() -> None:
     if globaldata.ncpus == 1:
         return
     machine.ipi_stop_others()
-    for cpu in range(globaldata.ncpus):
+    for cpu in globaldata.numbers():
         spins: u64 = 0
         while cpu != gd.cpuid and stopped[cpu] is None:
             pause()
@@ -149,10 +149,10 @@ def _commands(frame: Ptr[Frame]) -> None:
                 return
             case b"cpu":
                 number, ok = words.number(rest)
-                if ok and number < globaldata.ncpus:
+                if ok and globaldata.runs(number):
                     cpu = u32(number)
                 else:
-                    kprintf(f"there are CPUs 0 to {globaldata.ncpus - 1}\n")
+                    kprintf(f"there are CPUs 0 to {globaldata.cpu_limit - 1}\n")
             case b"trace" | b"bt":
                 _trace(frame, cpu, rest)
             case b"registers":
@@ -181,7 +181,7 @@ def show_command(command: Slice[u8], rest: Slice[u8]) -> bool:
         case b"ktr":
             cpu, ok = words.number(first)
             count, given = words.number(more)
-            if not ok or cpu >= globaldata.ncpus:
+            if not ok or not globaldata.runs(cpu):
                 cpu = 0
             show.trace(u32(cpu), count if given else 20)
         case b"examine":

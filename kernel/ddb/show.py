@@ -60,7 +60,7 @@ def state_of(td: Ptr[Thread]) -> Str:
 def ps() -> None:
     """Every thread of every CPU."""
     kprintf("cpu  thread            pri  state      crit tok  switches  wait        name\n")
-    for cpu in range(globaldata.ncpus):
+    for cpu in globaldata.numbers():
         for td in find(cpu).tdallq:
             kprintf(f"{cpu:>3}  {u64(address_of(td)):016x}  {td.pri:>3}  {state_of(td):<9}  "
                     f"{td.critcount:>4} {td.toks_stop:>3}  {td.switches:>8}  {td.wmesg:<10}  "
@@ -70,7 +70,7 @@ def ps() -> None:
 def tokens() -> None:
     """Every token that a thread holds or wants."""
     kprintf("token             name          count  exclusive  collisions  threads\n")
-    for cpu in range(globaldata.ncpus):
+    for cpu in globaldata.numbers():
         for td in find(cpu).tdallq:
             for i in range(td.toks_stop):
                 tok = td.toks[i].tok
@@ -88,11 +88,11 @@ def tokens() -> None:
 def ipiqs() -> None:
     """Message queues between CPUs: what is in them, and what went through."""
     kprintf("cpu  sent       received   full     avoided    passive   npoll  waiting for it\n")
-    for cpu in range(globaldata.ncpus):
+    for cpu in globaldata.numbers():
         g = find(cpu)
         c = ref(g.counters)
         waiting: u32 = 0
-        for source in range(globaldata.ncpus):
+        for source in globaldata.numbers():
             waiting += find(source).ipiq[cpu].fill()
         kprintf(f"{cpu:>3}  {c.ipiq_sent:<9}  {c.ipiq_received:<9}  {c.ipiq_fifofull:<7}  "
                 f"{c.ipiq_avoided:<9}  {c.ipiq_passive:<8}  {g.npoll.load_relaxed():<5}  "
@@ -102,7 +102,7 @@ def ipiqs() -> None:
 def msgports() -> None:
     """Ports of threads that have messages, or whose owner waits."""
     kprintf("thread            queued ever  waiting now  owner\n")
-    for cpu in range(globaldata.ncpus):
+    for cpu in globaldata.numbers():
         for td in find(cpu).tdallq:
             waiting: u32 = 0
             for msg in td.msgport.priority:
@@ -118,7 +118,7 @@ def counters() -> None:
     """Scheduler and contention statistics of each CPU."""
     kprintf("cpu  switches   preempt hit/miss/weird  collisions  rounds    spins  migrations  "
             "interrupts  idle%\n")
-    for cpu in range(globaldata.ncpus):
+    for cpu in globaldata.numbers():
         c = ref(find(cpu).counters)
         ticks = c.idle_ticks + c.busy_ticks
         idle = 100 * c.idle_ticks // ticks if ticks != 0 else 0
@@ -130,7 +130,7 @@ def counters() -> None:
 def interrupts() -> None:
     """Vectors that are served, by CPU."""
     kprintf("cpu  vector  count       throttled  thread\n")
-    for cpu in range(globaldata.ncpus):
+    for cpu in globaldata.numbers():
         g = find(cpu)
         for vector in range(len(g.intr.info)):
             info = g.intr.info[vector]
@@ -238,7 +238,7 @@ def slabs() -> None:
             used = malloc_type.sum(kind)
             kprintf(f"{kind.name:<15}  {used.memuse:<10}  {used.inuse:<11}  {used.calls}\n")
     kprintf("cpu  zones  free  made    returned  freed by others\n")
-    for cpu in range(globaldata.ncpus):
+    for cpu in globaldata.numbers():
         own = slab.slabs[cpu]
         if own is not None:
             c = ref(own.counters)
@@ -262,7 +262,7 @@ def examine(address: u64, words: u64) -> None:
 
 def thread_at(address: u64) -> Ptr[Thread] | None:
     """The thread at `address`, if there is one."""
-    for cpu in range(globaldata.ncpus):
+    for cpu in globaldata.numbers():
         for td in find(cpu).tdallq:
             if u64(address_of(td)) == address:
                 return td

@@ -60,7 +60,7 @@ from kpy import (
 from kernel import machine
 from kernel.arch.x86_64 import switch as stack
 from kernel.lib.errno import ENOMEM
-from kernel.lwkt import crit, ipiq, ktr, msgport, sleepq, splz, token, upcalls
+from kernel.lwkt import crit, globaldata, ipiq, ktr, msgport, sleepq, splz, token, upcalls
 from kernel.lwkt.globaldata import (
     RQF_AST_LWKT_RESCHED,
     RQF_RUNNING,
@@ -70,7 +70,6 @@ from kernel.lwkt.globaldata import (
     find,
     gd,
     mycpu,
-    ncpus,
 )
 from kernel.lwkt.thread import HAVE_ALL, MpFlag, Pri, Thread, ThreadFlag
 
@@ -356,6 +355,8 @@ def _enqueue(td: Ptr[Thread]) -> None:
     """R1: behind its equals."""
     kassert(td.gd is mycpu() and curthread().critcount > 0)
     kassert(td is not ref(gd.idlethread), "the idle thread is not scheduled")
+    kassert(ThreadFlag.EXITING not in td.flags, "a thread that ended is not scheduled")
+    kassert(ThreadFlag.TSLEEPQ not in td.flags or td.wchan != 0)
     td.flags |= ThreadFlag.RUNQ
     gd.tdrunqcount += 1
     first = gd.tdrunq.first
@@ -475,7 +476,7 @@ def create(start: Fn[[u64], None], argument: u64, name: Slice[u8], cpu: i32 = -1
     With flag NOSTART it waits for start_thread().
     Errors   ENOMEM.
     """
-    target = find(_next_cpu.add(1, order="relaxed") % ncpus if cpu < 0 else u32(cpu))
+    target = _next_in_turn() if cpu < 0 else find(u32(cpu))
     td = _storage()
     if td is None:
         raise Errno(ENOMEM)
@@ -484,6 +485,13 @@ def create(start: Fn[[u64], None], argument: u64, name: Slice[u8], cpu: i32 = -1
     ktr.log(ktr.Event.CREATE, u64(address_of(td)), target.cpuid)
     ipiq.send(target, _adopt, u64(address_of(td)), 0)
     return td
+
+
+def _next_in_turn() -> Ptr[Globaldata]:
+    while True:
+        cpu = _next_cpu.add(1, order="relaxed") % globaldata.cpu_limit
+        if globaldata.runs(cpu):
+            return find(cpu)
 
 
 def start_thread(td: Ptr[Thread]) -> None:

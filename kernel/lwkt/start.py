@@ -107,13 +107,18 @@ def cpu_entered(cpu: u32) -> Never:
 
 @throws
 def run(running: u32) -> None:
-    """All CPUs that there are have called cpu_ready(), `running` of them: start their clocks.
+    """`running` CPUs have called cpu_ready(): start their clocks.  Others are forgotten.
 
     Errors   ENOMEM.
     """
     globaldata.ncpus = running
+    for cpu in range(_cpus):
+        if machine.cpu_running(cpu):
+            globaldata.cpu_limit = cpu + 1
+        else:
+            globaldata.cpus[cpu] = None
     _go.store(1, order="release")
-    for cpu in range(running):
+    for cpu in globaldata.numbers():
         clock.start(find(cpu))
         sched.create(callout.softclock, 0, b"softclock", i32(cpu), Pri.SOFT_TIMER,
                      ThreadFlag.FIXEDCPU)

@@ -48,7 +48,8 @@ from kpy import (
     zeroed,
 )
 
-from kernel.lwkt import ktr, sched
+from kernel import machine
+from kernel.lwkt import globaldata, ktr, sched
 from kernel.lwkt.globaldata import curthread, gd
 from kernel.lwkt.thread import HAVE_ALL, MAX_TOKENS, MpFlag, Thread, Tokref
 
@@ -62,6 +63,7 @@ POOL_SIZE: Final = 16384
 PRIME_1: Final[u64] = 66555444443333333
 PRIME_2: Final[u64] = 989042931893
 BACKOFF_MAX: Final = 4096
+WINDOW_SHIFT: Final = 8            # a window is 2 ** 8 ticks of the cputimer
 SORT_AFTER: Final = 10              # failed scheduler rounds, then in order of address
 
 
@@ -361,15 +363,29 @@ def _contested(td: Ptr[Thread], tok: Ptr[Token], want: Ptr[Tokref]) -> None:
 
 
 def _spin(td: Ptr[Thread], want: Ptr[Tokref]) -> bool:
-    """Try again with growing pauses, 1.5 times as long each; False once BACKOFF_MAX is reached."""
+    """Try again with growing pauses, 1.5 times as long each; False once BACKOFF_MAX is reached.
+
+    Of CPUs that spin for one token only one tries at a time: each has its window of the clock.
+    """
     backoff: u64 = 16
     while backoff < BACKOFF_MAX:
-        for _ in range(backoff):
+        waited: u64 = 0
+        while waited < backoff or not _my_window():
             pause()
+            waited += 1
+            if waited >= BACKOFF_MAX:
+                break
         if _try(td, want, True):
             return True
         backoff += backoff // 2
     return False
+
+
+@inline
+def _my_window() -> bool:
+    """Whether it is this CPU's turn to try hard."""
+    cpus = globaldata.cpu_limit
+    return cpus == 1 or (machine.cputimer_count() >> WINDOW_SHIFT) % cpus == gd.cpuid
 
 
 def _sort(td: Ptr[Thread], order: Slice[u32], count: u32) -> None:

@@ -356,7 +356,7 @@ def destroy(kind: Ptr[ObjType]) -> None:
     """
     with types_lock:
         types[kind.number] = None
-    for cpu in range(globaldata.ncpus):
+    for cpu in globaldata.numbers():
         _drop(kind, ref(kind.mine[cpu]).active)
         _drop(kind, ref(kind.mine[cpu]).alternate)
         kind.mine[cpu] = Mine()
@@ -445,10 +445,10 @@ def _advance() -> None:
         while (slab := grace.next.pop_front()) is not None:
             grace.waiting.push_back(slab)
         grace.flying = True
-        for cpu in range(globaldata.ncpus):
+        for cpu in globaldata.numbers():
             if cpu != gd.cpuid and kva.runs(cpu):
                 grace.pending.add(cpu)
-        for cpu in range(globaldata.ncpus):         # after the mask
+        for cpu in globaldata.numbers():         # after the mask
             if cpu != gd.cpuid and cpu in grace.pending:
                 ipiq.send_passive(find(cpu), _passed, u64(address_of(grace)), 0)
     crit.crit_exit()
@@ -464,7 +464,7 @@ def _passed(record: u64, unused: u64) -> None:
 
 def _wait_for_grace() -> None:
     """Ask those who have not answered, with a doorbell."""
-    for cpu in range(globaldata.ncpus):
+    for cpu in globaldata.numbers():
         if cpu != gd.cpuid and cpu in local.grace.pending:
             if kva.runs(cpu):
                 ipiq.wait(find(cpu), ipiq.send(find(cpu), _ring, 0, 0))

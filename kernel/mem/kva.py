@@ -357,7 +357,7 @@ def shootdown(va: u64, pages: u64) -> None:
     machine.pmap_invalidate(VirtAddr(va), pages)
     sequence: Array[u32, MAX_CPUS]
     sent: Cpumask
-    for cpu in range(globaldata.ncpus):
+    for cpu in globaldata.numbers():
         if runs(cpu) and cpu != gd.cpuid:
             sequence[cpu] = ipiq.send(find(cpu), _drop, va, pages)
             sent.add(cpu)
@@ -392,11 +392,11 @@ def _launch(batch: Ptr[Batch]) -> None:
     """Let every other CPU know of a batch.  Its own TLB this CPU has seen to."""
     batch.flying = True
     local.counters.launched += 1
-    for cpu in range(globaldata.ncpus):
+    for cpu in globaldata.numbers():
         if cpu != gd.cpuid and runs(cpu):
             batch.stale.add(cpu)
 
-    for cpu in range(globaldata.ncpus):             # after the mask: V4
+    for cpu in globaldata.numbers():             # after the mask: V4
         if cpu != gd.cpuid and cpu in batch.stale:
             ipiq.send_passive(find(cpu), _invalidate, u64(address_of(batch)), 0)
     if batch.stale.empty():

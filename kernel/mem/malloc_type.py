@@ -176,7 +176,7 @@ def sum(kind: Ptr[MallocType]) -> Sum:
     if kind.index == 0:
         return total
     frees: u64 = 0
-    for cpu in range(globaldata.ncpus):
+    for cpu in globaldata.numbers():
         theirs = cpu_uses[cpu]
         if theirs is not None:
             use = ref(theirs[kind.index])
@@ -193,7 +193,7 @@ def forget(kind: Ptr[MallocType]) -> None:
     if kind.index == 0:
         return
     with lock:
-        for cpu in range(globaldata.ncpus):
+        for cpu in globaldata.numbers():
             theirs = cpu_uses[cpu]
             if theirs is not None:
                 theirs[kind.index] = Use()

@@ -56,7 +56,7 @@ def cpu_init(cpu: u32) -> None:
 
 def start() -> None:
     """Begin the periodic duties, on all CPUs.  CPU 0, once."""
-    for cpu in range(globaldata.ncpus):
+    for cpu in globaldata.numbers():
         if kva.runs(cpu):
             ipiq.send(find(cpu), _start_here, 0, 0)
 

@@ -116,7 +116,7 @@ class Machine:
         self.threads = []
         module.provide({symbol: getattr(self, up.name) for symbol, up in module.needed.items()
                         if callable(getattr(self, up.name, None))})
-        module.globals.ncpus = cpus
+        module.globals.ncpus = module.globals.cpu_limit = cpus
         for cpu in self.cpus:
             self.on(cpu.number)
             self.core.init(cpu.number)
