@@ -136,7 +136,7 @@ def trace(cpu: u32, entries: u64) -> None:
     """The last entries of a CPU's trace ring, oldest first."""
     ring = ref(find(cpu).ktr)
     end = ring.index.load_relaxed()
-    count = min(entries, end, ring.size)
+    count = min(entries, end - ring.cleared, ring.size)
     kprintf("sequence    time              event  thread            a                 b\n")
     at = end - count
     while at < end:
