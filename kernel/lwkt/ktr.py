@@ -20,18 +20,18 @@ Source    DragonFly sys/sys/ktr.h (design)
 from typing import Final
 
 from kpy import (
-    address_of,
     Atomic,
+    MPtr,
+    Ptr,
+    Slice,
+    Str,
+    address_of,
     cold,
     compiler_fence,
     enum,
     inline,
-    MPtr,
     noinline,
-    Ptr,
     ref,
-    Slice,
-    Str,
     struct,
     trunc,
     u8,
@@ -150,7 +150,7 @@ def short(name: Slice[u8]) -> u64:
 
 
 def start(ring: Ptr[Ring], storage: MPtr[Entry], size: u64, mask: u32) -> None:
-    """Give a CPU its ring, of `size` entries (a power of two), and turn the classes of `mask` on."""
+    """Give a CPU its ring of `size` entries, a power of two; the classes of `mask` are on."""
     ring.entries = storage
     ring.size = size
     ring.mask = mask

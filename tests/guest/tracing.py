@@ -9,19 +9,17 @@ Each CPU's threads wake at the same tick, so that there is a crowd every 10 ms a
 from typing import Final
 
 from kpy import (
-    address_of,
     Array,
     Atomic,
     Errno,
     Fn,
+    Ptr,
+    Slice,
     i32,
     kprintf,
     may_block,
-    panic,
     pause,
-    Ptr,
     ref,
-    Slice,
     table,
     u8,
     u32,
@@ -31,7 +29,7 @@ from kpy import (
 )
 
 from kernel import machine
-from kernel.lwkt import intr, ktr, msgport, sched, sleepq, systimer, token
+from kernel.lwkt import intr, msgport, sched, systimer, token
 from kernel.lwkt.globaldata import curthread, find, gd
 from kernel.lwkt.msgport import Msg, Port
 from kernel.lwkt.thread import Pri

@@ -29,7 +29,7 @@ from toolchain.trace.rings import Event, Loss, Ring, decode, merge
 EVERY = 0x3FE                       # ktr.EVERY: all classes, with each token taken and let go of
 RING_ENTRIES = 1 << 16
 PROMPT = re.compile(rb"^ddb:\d+> $")
-PANIC = b"\n" + qemu.PANIC_PREFIX
+PANIC = re.compile(r"[\n\x02]" + qemu.PANIC_PREFIX.decode())
 TEXT_SHIFT = 48                     # ktr.text()
 TEXT_MOST = 64
 HIGH_HALF = 0xFFFF << TEXT_SHIFT
@@ -130,13 +130,14 @@ class Guest:
     def word(self, address: int, size: int = 8) -> int:
         return int.from_bytes(self.read(address, size) or b"", "little")
 
-    @property
-    def panicked(self) -> bool:
-        return PANIC in self.console
-
     def _story(self, what: str) -> str:
         lines = self.console.decode(errors="replace").splitlines()[-20:]
         return "\n".join([what, *(f"  {line}" for line in lines)])
+
+
+def panicked(console: str) -> bool:
+    """Whether what the guest printed has a panic in it."""
+    return PANIC.search(console) is not None
 
 
 def snapshot(guest: Guest, image: Image) -> Snapshot:
