@@ -3,6 +3,8 @@
 
 trace_workload   about a second of everything at once, on all CPUs: threads of equal priority, two
                  tokens, a server that takes messages, an interrupt thread, one that migrates
+tour_token       two CPUs, one token (docs/tours/token.md)
+tour_message     a message from one CPU to another and back (docs/tours/message.md)
 
 Each CPU's threads wake at the same tick, so that there is a crowd every 10 ms and calm in between.
 """
@@ -25,6 +27,7 @@ from kpy import (
     u32,
     u64,
     unwrap,
+    volatile_load,
     zeroed,
 )
 
@@ -32,7 +35,7 @@ from kernel import machine
 from kernel.lwkt import intr, msgport, sched, systimer, token
 from kernel.lwkt.globaldata import curthread, find, gd
 from kernel.lwkt.msgport import Msg, Port
-from kernel.lwkt.thread import Pri
+from kernel.lwkt.thread import Pri, Thread, ThreadFlag
 from tests.guest import interrupts, support
 
 UNSAFE: Final = True        # tokens and messages begin as zeroed storage
@@ -47,6 +50,8 @@ ledger: token.Token = zeroed(token.Token)       # one at a time
 index: token.Token = zeroed(token.Token)        # readers share it
 timer: systimer.Systimer = zeroed(systimer.Systimer)
 server: Atomic[Ptr[Port] | None]
+tour: token.Token = zeroed(token.Token)
+asker: Atomic[Ptr[Thread] | None]
 began: u64 = 0
 entries: Atomic[u64]                            # written under `ledger`
 reads: Atomic[u64]
@@ -209,3 +214,96 @@ def _named(to: Slice[u8], name: Slice[u8], cpu: u32) -> Slice[u8]:
     to[:last].copy_from(name[:last])
     to[last] = u8(48 + cpu)
     return to[:last + 1]
+
+
+# --- Tours -----------------------------------------------------------------------------------
+
+
+def _first(unused: u64) -> None:
+    """On CPU 0: has the token, keeps it until the second has tried, and sleeps over it."""
+    token.gettoken(tour)
+    stage.store(1)
+    while stage.load() < 2:             # until another thread runs in the second's place
+        pause()
+    support.pause_ticks(1)              # lets go of the token, and has it again afterwards
+    token.reltoken(tour)
+    support.done()
+
+
+def _second(unused: u64) -> None:
+    """On CPU 1: wants the token, has it while the first sleeps, until that one wants it again."""
+    while stage.load() < 1:
+        support.pause_ticks(1)
+    before = find(0).counters.token_rounds
+    token.gettoken(tour)
+    while find(0).counters.token_rounds == before:
+        pause()
+    token.reltoken(tour)
+    support.done()
+
+
+def _other(unused: u64) -> None:
+    """On CPU 1: has nothing to do with the token, and runs while the second waits for it."""
+    while tour.collisions.load() == 0:
+        support.pause_ticks(1)
+    stage.store(2)
+    while tour.count.load() & token.EXCLUSIVE != 0:
+        pause()
+    support.done()
+
+
+@table("guest_test", 101)
+def tour_token() -> None:
+    """Two CPUs, one token."""
+    if support.cpus() < 2:
+        kprintf("needs two CPUs\n")
+        return
+    token.init(tour, "tour")
+    stage.store(0)
+    start(_first, 0, b"first", 0)
+    start(_second, 0, b"second", 1)
+    start(_other, 0, b"other", 1)
+    support.join()
+    assert tour.count.load() == 0 and tour.collisions.load() == 1
+    kprintf("held by both, one after the other\n")
+
+
+def _answer(unused: u64) -> None:
+    """On CPU 1: answers each message once its sender is asleep."""
+    port = ref(curthread().msgport)
+    server.store(port)
+    while True:
+        msg = msgport.waitport(port)
+        sender = unwrap(asker.load())
+        while ThreadFlag.RUNNING in volatile_load(sender.flags):
+            pause()
+        last = msg.command == COMMAND_QUIT
+        msg.result += 1
+        msgport.replymsg(msg, 0)
+        if last:
+            break
+    support.done()
+
+
+def _ask_thrice(unused: u64) -> None:
+    """On CPU 0: sends a message and waits for the answer, three times."""
+    asker.store(curthread())
+    for i in range(3):
+        support.pause_ticks(1)          # the other is back at its port, and asleep
+        _ask(1, 2 - i)
+    support.done()
+
+
+@table("guest_test", 102)
+def tour_message() -> None:
+    """A message to a thread of another CPU, and back."""
+    if support.cpus() < 2:
+        kprintf("needs two CPUs\n")
+        return
+    server.store(None)
+    start(_answer, 0, b"answerer", 1)
+    while server.load() is None:
+        support.pause_ticks(1)
+    start(_ask_thrice, 0, b"asker", 0)
+    support.join()
+    kprintf("asked and answered three times\n")

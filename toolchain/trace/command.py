@@ -13,7 +13,7 @@ from pathlib import Path
 
 from toolchain import kernel
 from toolchain.image.qemu import RunError
-from toolchain.trace import guest, model, perfetto, picture
+from toolchain.trace import describe, guest, model, perfetto, picture
 from toolchain.trace.guest import Snapshot
 from toolchain.trace.image import ImageError
 from toolchain.trace.model import Timeline
@@ -61,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--timeout", type=float, default=120, metavar="S", help="give up after S seconds (120)")
     add("--from", dest="start", type=float, metavar="US", help="where the picture begins")
     add("--to", dest="end", type=float, metavar="US", help="where the picture ends")
+    add("--list", action="store_true", help="also print the events, one a line")
     add("--again", action="store_true", help="draw the last run once more")
     return parser
 
@@ -77,6 +78,8 @@ def _trace(flags: argparse.Namespace) -> int:
                                 mem=flags.mem, timeout=flags.timeout)
         kept.write_bytes(pickle.dumps((snapshot, workload)))
     timeline = model.build(snapshot)
+    if flags.list:
+        print("\n".join(describe.lines(snapshot)))
     (flags.out / TRACE).write_bytes(perfetto.encode(timeline))
     cpus = len(snapshot.losses)
     shown = picture.draw(timeline, flags.out / PICTURE,

@@ -164,7 +164,7 @@ class _Builder:
         self.snapshot = snapshot
         self.out = Timeline()
         self.begin = snapshot.events[0].time if snapshot.events else 0
-        self.names = _thread_names(snapshot)
+        self.names = thread_names(snapshot)
         self.living: dict[int, Thread] = {}             # by address
         self.used: Counter[str] = Counter()
         self.generation: Counter[int] = Counter()
@@ -460,7 +460,7 @@ class _Builder:
             token.waited.sort(key=lambda wait: wait.start)
 
 
-def _thread_names(snapshot: Snapshot) -> dict[tuple[int, int], str]:
+def thread_names(snapshot: Snapshot) -> dict[tuple[int, int], str]:
     """The name of each thread that had an address, by how many CREATEs came before.
 
     The last one's is in memory in full.  Others have what CREATE and EXIT say: eight bytes.

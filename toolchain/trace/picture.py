@@ -28,8 +28,9 @@ from matplotlib.patheffects import Normal, Stroke
 from toolchain.trace.model import Arrow, State, Thread, Timeline
 
 US = 1000                   # nanoseconds in a microsecond
-WIDTHS_US = (400, 600, 900, 1400, 2200, 3500)
-WIDE_WEIGHT, BUSY_WEIGHT, CROWDED_WEIGHT, CROWDED = 2.5, 14.0, 0.4, 14
+WIDTHS_US = (200, 400, 600, 900, 1400, 2200, 3500)
+WIDE_WEIGHT, BUSY_WEIGHT, RAN_WEIGHT, CROWDED_WEIGHT, CROWDED = 2.5, 5.0, 0.3, 0.4, 14
+FEW, GAPLESS = 60, 0.3      # threads that ran, and for which part of the time: all is shown
 COLOURS = ("#4e79a7", "#f2a541", "#59a14f", "#b07aa1", "#d1495b", "#5fb3b3", "#e8c547", "#8d6e5a",
            "#f49fbc", "#30638e", "#a3c95a", "#7d5ba6", "#e07a5f", "#2a7f62", "#c9a0dc", "#9a8c3c",
            "#81b1d9", "#a23b5a", "#c7b299", "#4f6d3a")
@@ -39,6 +40,7 @@ INCHES, DPI = (16.0, 9.0), 130
 LANE, WAIT_LANE = 0.72, 0.34
 NAMES = {"sched._arrived": "a thread migrates", "sched._adopt": "a new thread",
          "sched._schedule_remote": "schedule", "sleepq._wakeup_remote": "wakeup"}
+Ends = tuple[tuple[float, float], tuple[float, float]]
 CARRIERS = ("msgport._thread_put_remote", "msgport._thread_reply_remote")
 
 
@@ -58,20 +60,25 @@ def draw(timeline: Timeline, to: Path, title: str, start: int | None = None,
 # ---- choosing the part that is shown ------------------------------------------------------------
 
 def window(timeline: Timeline) -> tuple[int, int]:
-    """The part of the run that shows most in little room."""
+    """The part of the run that shows most in little room; all of a short one that has no gaps."""
     best, highest = (0, max(timeline.end, US)), float("-inf")
     features = _features(timeline)
     busy = [_busy(timeline, cpu) for cpu in timeline.cpus]
+    spans = sum(len(spans) for spans in timeline.cpus.values())
+    worked = sum(total[-1] for _, total in busy) / best[1] / max(len(busy), 1)
+    if spans <= FEW and worked > GAPLESS:
+        return best
     for number, width in enumerate(us * US for us in WIDTHS_US):
         starts = np.arange(0, max(timeline.end - width, 1), width // 8)
         value = np.zeros(len(starts)) - WIDE_WEIGHT * number
-        for times, weight, enough in features:
-            seen = np.searchsorted(times, starts + width) - np.searchsorted(times, starts)
-            value += weight * np.minimum(seen, enough)
+        for begins, ends, weight, enough in features:
+            seen = np.searchsorted(ends, starts + width) - np.searchsorted(begins, starts)
+            value += weight * (np.clip(seen, 0, enough) + 2 * np.clip(seen, 0, 1))
         for moments, total in busy:
             share = np.interp(starts + width, moments, total) - np.interp(starts, moments, total)
             value += BUSY_WEIGHT * share / width / len(busy)
             edges = np.searchsorted(moments, starts + width) - np.searchsorted(moments, starts)
+            value += RAN_WEIGHT * np.minimum(edges // 2, CROWDED)
             value -= CROWDED_WEIGHT * np.maximum(edges // 2 - CROWDED, 0)
         if value.max() > highest:
             at = int(starts[value.argmax()])
@@ -79,26 +86,33 @@ def window(timeline: Timeline) -> tuple[int, int]:
     return best
 
 
-def _features(timeline: Timeline) -> list[tuple[np.ndarray, float, int]]:
-    """Times of what is worth seeing, how much one is worth, and how many are enough."""
+def _features(timeline: Timeline) -> list[tuple[np.ndarray, np.ndarray, float, int]]:
+    """What is worth seeing: begins and ends, how much one is worth, how many are enough; the
+    first of each kind is worth three times as much.
+
+    Begins and ends are each in order; arrows count where both ends are seen.
+    """
     away = [arrow for arrow in timeline.arrows if arrow.tail.cpu != arrow.head.cpu]
     spans = [span for thread in timeline.threads for span in thread.spans]
     waits = [wait for token in timeline.tokens for wait in token.waited]
     holds = [hold for token in timeline.tokens for hold in token.held]
     found = [
-        ([a.head.time for a in away if a.kind == "message"], 2.0, 4),
-        ([a.head.time for a in away if a.kind == "reply"], 2.0, 4),
-        ([a.head.time for a in away if a.kind == "ipi" and a.what not in CARRIERS], 2.0, 2),
-        ([w.start for w in waits if w.end - w.start > 10 * US], 2.0, 5),
-        ([s.start for s in spans if s.state is State.TOKENS], 3.0, 2),
-        ([s.start for s in spans if s.state is State.PREEMPTED], 4.0, 1),
-        ([s.start for s in spans if s.state is State.MIGRATING], 3.0, 1),
-        ([h.start for h in holds if h.shared], 1.0, 4),
-        ([h.start for h in holds if not h.shared], 1.0, 6),
-        ([h.end for h in holds if h.lapsed], 2.0, 1),
+        ([(a.tail.time, a.head.time) for a in away if a.kind == "message"], 2.0, 4),
+        ([(a.tail.time, a.head.time) for a in away if a.kind == "reply"], 2.0, 4),
+        ([(a.tail.time, a.head.time) for a in away
+          if a.kind == "ipi" and a.what not in CARRIERS], 2.0, 2),
+        ([(w.start, w.start) for w in waits if w.end - w.start > 10 * US], 2.0, 5),
+        ([(s.start, s.start) for s in spans if s.state is State.TOKENS], 3.0, 2),
+        ([(s.start, s.start) for s in spans if s.state is State.PREEMPTED], 4.0, 1),
+        ([(s.start, s.start) for s in spans if s.state is State.MIGRATING], 3.0, 1),
+        ([(h.start, h.start) for h in holds if h.shared], 1.0, 4),
+        ([(h.start, h.start) for h in holds if not h.shared], 1.0, 6),
+        ([(h.end, h.end) for h in holds if h.lapsed], 2.0, 1),
     ]
-    return [(np.sort(np.array(times, dtype=np.int64)), weight, enough)
-            for times, weight, enough in found]
+    columns = [(np.array(times or [(0, 0)], dtype=np.int64)[:len(times)], weight, enough)
+               for times, weight, enough in found]
+    return [(np.sort(times[:, 0]), np.sort(times[:, 1]), weight, enough)
+            for times, weight, enough in columns]
 
 
 def _busy(timeline: Timeline, cpu: int) -> tuple[np.ndarray, np.ndarray]:
@@ -128,17 +142,20 @@ class _Picture:
     def __init__(self, timeline: Timeline, start: int, end: int) -> None:
         self.timeline, self.start, self.end = timeline, start, end
         self.colours = self._choose_colours()
+        self.labels: list[tuple[float, float]] = []     # where arrows have been named
 
     def draw(self, to: Path, title: str) -> None:
         rows = self._token_rows()
         cpus = sorted(self.timeline.cpus)
-        below = sum(lane.height + 0.1 for _, _, lane in rows) + 0.5 or 1
-        figure, (upper, lower) = pyplot.subplots(
-            2, 1, sharex=True, figsize=INCHES, dpi=DPI,
-            height_ratios=(max(len(cpus) * 1.15, 2), max(below, 1.2)))
+        below = sum(lane.height + 0.1 for _, _, lane in rows) + 0.5
+        figure, panels = pyplot.subplots(
+            2 if rows else 1, 1, sharex=True, figsize=INCHES, dpi=DPI, squeeze=False,
+            height_ratios=(max(len(cpus) * 1.15, 2), max(below, 1.2)) if rows else None)
+        upper, lower = panels[0][0], panels[-1][0]
         with pyplot.rc_context({"font.family": "DejaVu Sans", "hatch.linewidth": 0.6}):
             self._draw_cpus(upper, cpus)
-            self._draw_tokens(lower, rows)
+            if rows:
+                self._draw_tokens(lower, rows)
             upper.set_title(title, loc="left", fontsize=15, color=INK, pad=14, fontweight="bold")
             upper.set_title(f"{(self.end - self.start) / US:,.0f} µs of "
                             f"{self.timeline.end / US / 1000:,.1f} ms", loc="right",
@@ -200,11 +217,20 @@ class _Picture:
             connectionstyle=f"arc3,rad={0.0 if down else 0.3}",
             path_effects=[Stroke(linewidth=thick + 1.6, foreground="white", alpha=0.75),
                           Normal()]))
-        if arrow.kind == "ipi" and down and self.start < tail.time < self.end:
-            axes.text((ends[0][0] + ends[1][0]) / 2, (ends[0][1] + ends[1][1]) / 2,
-                      NAMES.get(arrow.what, arrow.what.partition(".")[2].strip("_")), fontsize=7.5,
-                      color=colour, zorder=7, ha="center", va="center", clip_on=True,
-                      bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6})
+        if arrow.kind == "ipi" and down:
+            self._name_arrow(axes, arrow, ends, colour)
+
+    def _name_arrow(self, axes: Axes, arrow: Arrow, ends: Ends, colour: str) -> None:
+        """Say what an IPI message is for, in its middle, unless another says so already there."""
+        x, y = (ends[0][0] + ends[1][0]) / 2, (ends[0][1] + ends[1][1]) / 2
+        near = (self.end - self.start) / US * 0.06
+        if not self.start / US + near < x < self.end / US - near or any(
+                abs(x - left) < near and abs(y - top) < 0.25 for left, top in self.labels):
+            return
+        self.labels.append((x, y))
+        axes.text(x, y, NAMES.get(arrow.what, arrow.what.partition(".")[2].strip("_")),
+                  fontsize=7.5, color=colour, zorder=7, ha="center", va="center", clip_on=True,
+                  bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6})
 
     # ---- tokens ----
 
@@ -232,11 +258,8 @@ class _Picture:
                 self._bar(axes, start, end, lane.middle, lane.height, self.colours[thread],
                           thread.name, waits=waits)
         self._style(axes, [(lane.middle, f"token\n{name}") for name, _, lane in rows if name])
-        bottom = max((lane.middle + lane.height / 2 for _, _, lane in rows), default=1.0)
+        bottom = max(lane.middle + lane.height / 2 for _, _, lane in rows)
         axes.set_ylim(bottom + 0.15, -0.15)
-        if not rows:
-            axes.text(0.5, 0.5, "no token was held or wanted here", transform=axes.transAxes,
-                      ha="center", color=FAINT)
 
     # ---- what both need ----
 
