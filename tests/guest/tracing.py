@@ -92,10 +92,15 @@ def _clerk(seed: u64) -> None:
         for _ in range(ROUNDS):
             work_us(20 + random.next(60))
             with ledger:
-                work_us(20 + random.next(40))
+                work_us(30 + random.next(80))
                 entries.add(1)
-                if random.next(16) == 0:
-                    support.pause_ticks(1)
+                match random.next(24):
+                    case 0:
+                        support.pause_ticks(1)
+                    case 1:
+                        work_us(2000)       # the others give up spinning
+                    case _:
+                        pass
         support.pause_ticks(1)
     support.done()
 

@@ -148,8 +148,9 @@ class _Picture:
         rows = self._token_rows()
         cpus = sorted(self.timeline.cpus)
         below = sum(lane.height + 0.1 for _, _, lane in rows) + 0.5
+        tall = min(INCHES[1], 2.2 + 1.15 * len(cpus) + below)
         figure, panels = pyplot.subplots(
-            2 if rows else 1, 1, sharex=True, figsize=INCHES, dpi=DPI, squeeze=False,
+            2 if rows else 1, 1, sharex=True, figsize=(INCHES[0], tall), dpi=DPI, squeeze=False,
             height_ratios=(max(len(cpus) * 1.15, 2), max(below, 1.2)) if rows else None)
         upper, lower = panels[0][0], panels[-1][0]
         with pyplot.rc_context({"font.family": "DejaVu Sans", "hatch.linewidth": 0.6}):
@@ -164,7 +165,7 @@ class _Picture:
             lower.set_xlim(self.start / US, self.end / US)
             lower.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
             self._legend(figure)
-            figure.tight_layout(rect=(0, 0.085, 1, 1), h_pad=1.0)
+            figure.tight_layout(rect=(0, 0.77 / tall, 1, 1), h_pad=1.0)
             figure.savefig(to)
         pyplot.close(figure)
 
