@@ -230,7 +230,8 @@ def _first(unused: u64) -> None:
     stage.store(1)
     while stage.load() < 2:             # until another thread runs in the second's place
         pause()
-    support.pause_ticks(1)              # lets go of the token, and has it again afterwards
+    while stage.load() < 3:
+        support.pause_ticks(1)          # lets go of the token, and has it again afterwards
     token.reltoken(tour)
     support.done()
 
@@ -239,8 +240,9 @@ def _second(unused: u64) -> None:
     """On CPU 1: wants the token, has it while the first sleeps, until that one wants it again."""
     while stage.load() < 1:
         support.pause_ticks(1)
-    before = find(0).counters.token_rounds
     token.gettoken(tour)
+    stage.store(3)
+    before = find(0).counters.token_rounds
     while find(0).counters.token_rounds == before:
         pause()
     token.reltoken(tour)
