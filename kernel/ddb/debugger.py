@@ -34,7 +34,7 @@ from kpy import (
 from kernel import machine
 from kernel.ddb import backtrace, show
 from kernel.lib import fmt, words
-from kernel.lwkt import globaldata
+from kernel.lwkt import globaldata, ktr
 from kernel.lwkt.globaldata import curthread, find, gd
 from kernel.machine import upcalls
 from kernel.machine.types import MAX_CPUS, Frame
@@ -167,7 +167,7 @@ def _commands(frame: Ptr[Frame]) -> None:
 
 
 SHOW_HELP: Final = ("ps, show tokens|ipiq|slab|msgport|counters|interrupts, ktr [CPU [N]], "
-                    "examine ADDRESS [WORDS], symbol ADDRESS\n")
+                    "ktr on|off|clear|mask M, examine ADDRESS [WORDS], symbol ADDRESS\n")
 
 
 def show_command(command: Slice[u8], rest: Slice[u8]) -> bool:
@@ -179,11 +179,7 @@ def show_command(command: Slice[u8], rest: Slice[u8]) -> bool:
         case b"show":
             return _show(first)
         case b"ktr":
-            cpu, ok = words.number(first)
-            count, given = words.number(more)
-            if not ok or not globaldata.runs(cpu):
-                cpu = 0
-            show.trace(u32(cpu), count if given else 20)
+            _ktr(first, more)
         case b"examine":
             address, ok = words.number(first)
             count, given = words.number(more)
@@ -198,6 +194,34 @@ def show_command(command: Slice[u8], rest: Slice[u8]) -> bool:
         case _:
             return False
     return True
+
+
+def _ktr(what: Slice[u8], more: Slice[u8]) -> None:
+    """Show a CPU's trace ring, or say what all rings are to hold."""
+    number, ok = words.number(more)
+    match what:
+        case b"on":
+            _ktr_mask(ktr.USUAL)
+        case b"off":
+            _ktr_mask(0)
+        case b"mask":
+            if ok and number <= ktr.EVERY:
+                _ktr_mask(u32(number))
+            else:
+                kprintf(f"ktr mask M: bit n for class n, up to {ktr.EVERY:#x}\n")
+        case b"clear":
+            for cpu in globaldata.numbers():
+                find(cpu).ktr.cleared = find(cpu).ktr.index.load()
+        case _:
+            which, given = words.number(what)
+            if not given or not globaldata.runs(which):
+                which = 0
+            show.trace(u32(which), number if ok else 20)
+
+
+def _ktr_mask(mask: u32) -> None:
+    for cpu in globaldata.numbers():
+        find(cpu).ktr.mask = mask
 
 
 def _show(what: Slice[u8]) -> bool:

@@ -148,7 +148,7 @@ def trace(cpu: u32, entries: u64) -> None:
     """The last entries of a CPU's trace ring, oldest first."""
     ring = ref(find(cpu).ktr)
     end = ring.index.load_relaxed()
-    count = min(entries, end, ring.size)
+    count = min(entries, end - ring.cleared, ring.size)
     kprintf("sequence    time              event           thread            a                 b\n")
     at = end - count
     while at < end:
@@ -178,16 +178,14 @@ def event_name(event: ktr.Event) -> Str:
             return "IDLE_HALT"
         case ktr.Event.IDLE_WAKE:
             return "IDLE_WAKE"
-        case ktr.Event.TOKEN_GET:
-            return "TOKEN_GET"
-        case ktr.Event.TOKEN_RELEASE:
-            return "TOKEN_RELEASE"
         case ktr.Event.TOKEN_WAIT:
             return "TOKEN_WAIT"
         case ktr.Event.TOKEN_DROP:
             return "TOKEN_DROP"
         case ktr.Event.TOKEN_REGAIN:
             return "TOKEN_REGAIN"
+        case ktr.Event.TOKEN_SPIN:
+            return "TOKEN_SPIN"
         case ktr.Event.IPI_SEND:
             return "IPI_SEND"
         case ktr.Event.IPI_RECEIVE:
@@ -208,6 +206,10 @@ def event_name(event: ktr.Event) -> Str:
             return "MSG_GET"
         case ktr.Event.MSG_ABORT:
             return "MSG_ABORT"
+        case ktr.Event.MSG_DONE:
+            return "MSG_DONE"
+        case ktr.Event.MSG_FORWARD:
+            return "MSG_FORWARD"
         case ktr.Event.INTR:
             return "INTR"
         case ktr.Event.INTR_THREAD:
@@ -216,6 +218,8 @@ def event_name(event: ktr.Event) -> Str:
             return "TIMER"
         case ktr.Event.LIVELOCK:
             return "LIVELOCK"
+        case ktr.Event.DOORBELL:
+            return "DOORBELL"
         case ktr.Event.SLEEP:
             return "SLEEP"
         case ktr.Event.WAKEUP:
@@ -228,6 +232,10 @@ def event_name(event: ktr.Event) -> Str:
             return "FREE_REMOTE"
         case ktr.Event.MARK:
             return "MARK"
+        case ktr.Event.TOKEN_GET:
+            return "TOKEN_GET"
+        case ktr.Event.TOKEN_RELEASE:
+            return "TOKEN_RELEASE"
 
 
 def slabs() -> None:

@@ -35,6 +35,7 @@ from kpy import (
     ctz,
     i32,
     implements,
+    inline,
     no_block,
     pointer_at,
     struct,
@@ -131,6 +132,7 @@ def arrived(frame: Ptr[Frame], vector: u32) -> None:
 @no_block
 def ipi_arrived(frame: Ptr[Frame]) -> None:
     """The doorbell."""
+    ktr.log(ktr.Event.DOORBELL, 0, u64(_deferred()))
     gd.reqflags.or_(RQF_IPIQ)
     _serve_pending()
 
@@ -139,6 +141,7 @@ def ipi_arrived(frame: Ptr[Frame]) -> None:
 @no_block
 def timer_expired(frame: Ptr[Frame]) -> None:
     """The one-shot timer."""
+    ktr.log(ktr.Event.TIMER, 0, u64(_deferred()))
     gd.counters.timer_interrupts += 1
     gd.reqflags.or_(RQF_TIMER)
     _serve_pending()
@@ -150,18 +153,22 @@ def post(vector: u32) -> None:
 
 
 def _note(vector: u32) -> None:
-    td = curthread()
-    deferred = td.critcount != 0 or gd.intr_nesting_level != 0
-    ktr.log(ktr.Event.INTR, vector, u64(deferred))
+    ktr.log(ktr.Event.INTR, vector, u64(_deferred()))
     gd.intr.pending[vector >> 6].or_(u64(1) << (vector & 63), order="relaxed")
     gd.reqflags.or_(RQF_INTPEND)
+
+
+@inline
+def _deferred() -> bool:
+    """Whether a critical section or a handler is in the way of what arrives."""
+    return curthread().critcount != 0 or gd.intr_nesting_level != 0
 
 
 def _serve_pending() -> None:
     """In the interrupt, interrupts off: work off what is pending, unless a critical section or a
     handler is in the way; it will do so itself when it ends."""
     td = curthread()
-    if td.critcount != 0 or gd.intr_nesting_level != 0:
+    if _deferred():
         return
     td.critcount = 1
     while True:

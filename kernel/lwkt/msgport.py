@@ -216,6 +216,7 @@ def domsg(port: Ptr[Port], msg: Ptr[Msg]) -> i32:
 def forwardmsg(port: Ptr[Port], msg: Ptr[Msg]) -> None:
     """Pass on a message that one has received and not answered; the reply port stays."""
     kassert(bits_of(msg.flags & (MsgFlag.QUEUED | MsgFlag.DONE | MsgFlag.REPLY)) == 0)
+    ktr.log(ktr.Event.MSG_FORWARD, u64(address_of(msg)), u64(address_of(port)))
     error = port.ops.putport(port, msg)
     if error != EASYNC:
         replymsg(msg, error)
@@ -360,6 +361,7 @@ def _thread_waitmsg(msg: Ptr[Msg], how: sleepq.SleepFlag) -> i32:
         sleepq.lwkt_sleep("waitmsg")
     if MsgFlag.QUEUED in msg.flags:
         _pull(port, msg)
+    ktr.log(ktr.Event.MSG_DONE, u64(address_of(msg)), u64(address_of(port)))
     crit.crit_exit()
     return msg.error
 
@@ -453,6 +455,7 @@ def _spin_waitmsg(msg: Ptr[Msg], how: sleepq.SleepFlag) -> i32:
         sleepq.ssleep(u64(address_of(msg)), port.lock, how, "waitmsg", 0)
     if MsgFlag.QUEUED in msg.flags:
         _pull(port, msg)
+    ktr.log(ktr.Event.MSG_DONE, u64(address_of(msg)), u64(address_of(port)))
     spin.unlock(port.lock)
     return msg.error
 

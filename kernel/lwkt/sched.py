@@ -98,7 +98,7 @@ def schedule(td: Ptr[Thread]) -> None:
     elif _may_queue(td):
         td.flags &= ~ThreadFlag.BLOCKED
         _enqueue(td)
-        ktr.log(ktr.Event.SCHEDULE, u64(address_of(td)), gd.cpuid)
+        ktr.log(ktr.Event.SCHEDULE, u64(address_of(td)), gd.tdrunqcount)
         if td.preemptable:
             level = 1 if gd.intr_nesting_level == 0 else gd.preempt_level + 1
             _preempt(td, level)
@@ -249,7 +249,7 @@ def _switch_to(td: Ptr[Thread], target: Ptr[Thread]) -> None:
     target.flags |= ThreadFlag.RUNNING
     target.switches += 1
     gd.counters.switch_count += 1
-    ktr.log(ktr.Event.SWITCH, u64(address_of(target)), target.pri)
+    _trace_switch(target)
     _return_from(_low_switch(td, target))
 
 
@@ -286,6 +286,13 @@ def _send_off(prev: Ptr[Thread]) -> None:
             sleepq.wakeup(u64(address_of(ref(prev.mpflags))))
 
 
+@inline
+def _trace_switch(target: Ptr[Thread]) -> None:
+    if ktr.on(ktr.Event.SWITCH):
+        ktr.log(ktr.Event.SWITCH, u64(address_of(target)),
+                target.pri | u64(gd.tdrunqcount) << ktr.QUEUE_SHIFT)
+
+
 def _go_back(td: Ptr[Thread], victim: Ptr[Thread]) -> None:
     """R4: to the thread that we preempted.  It never lost its tokens."""
     kassert(ThreadFlag.PREEMPT_LOCK in victim.flags)
@@ -293,7 +300,7 @@ def _go_back(td: Ptr[Thread], victim: Ptr[Thread]) -> None:
     if gd.tdrunq.first is not None and gd.tdrunq.first is not victim:
         need_resched()
     victim.flags |= ThreadFlag.RUNNING
-    ktr.log(ktr.Event.SWITCH, u64(address_of(victim)), victim.pri)
+    _trace_switch(victim)
     _return_from(_low_switch(td, victim))
 
 
@@ -446,6 +453,7 @@ def _arrived(arg: u64, unused: u64) -> None:
     fence("seq_cst")
     td.flags &= ~ThreadFlag.MIGRATING
     _enqueue(td)
+    ktr.log(ktr.Event.SCHEDULE, arg, gd.tdrunqcount)
 
 
 # --- Birth and death -----------------------------------------------------------------------
@@ -482,7 +490,8 @@ def create(start: Fn[[u64], None], argument: u64, name: Slice[u8], cpu: i32 = -1
         raise Errno(ENOMEM)
     init_thread(td, name, target, pri, start, argument)
     td.flags = flags
-    ktr.log(ktr.Event.CREATE, u64(address_of(td)), target.cpuid)
+    if ktr.on(ktr.Event.CREATE):
+        ktr.log(ktr.Event.CREATE, u64(address_of(td)), ktr.short(name))
     ipiq.send(target, _adopt, u64(address_of(td)), 0)
     return td
 
@@ -507,7 +516,8 @@ def exit_thread() -> Never:
     while td.refs.load() != 0:
         sleepq.tsleep(u64(address_of(ref(td.refs))), from_bits(sleepq.SleepFlag, 0), "texit", 1)
     crit.crit_enter()
-    ktr.log(ktr.Event.EXIT, u64(address_of(td)), 0)
+    if ktr.on(ktr.Event.EXIT):
+        ktr.log(ktr.Event.EXIT, u64(address_of(td)), ktr.short(td.name))
     older = gd.freetd
     gd.freetd = None
     if older is not None:

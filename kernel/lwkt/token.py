@@ -18,6 +18,8 @@ Invariants
   T4  No one waits for a token while owning another: relalltokens() lets go of all,
       getalltokens() takes all or none.  So no lock order is asked of callers.
   T5  Shared first, then exclusive, of one token would wait for itself: it panics.
+  T6  The mode of a reference that holds a token alone is WANT_EXCLUSIVE; any other bit, also
+      TRACED, sends its release the longer way.
 Locking   [a] atomic   [h] the exclusive holder   [I] fixed after init
 Tests     tests/unit/lwkt/test_token.py, tests/guest/tokens.py
 Source    DragonFly sys/kern/lwkt_token.c (design);
@@ -58,6 +60,7 @@ UNSAFE: Final = True      # whose reference it is is told by its address
 EXCLUSIVE: Final[u64] = 1
 EXCLREQ: Final[u64] = 2
 SHARED_STEP: Final[u64] = 4
+TRACED: Final[u64] = 8              # of Tokref.mode: the trace has seen it taken
 WANT_EXCLUSIVE: Final[u64] = EXCLUSIVE | EXCLREQ
 POOL_SIZE: Final = 16384
 PRIME_1: Final[u64] = 66555444443333333
@@ -132,6 +135,8 @@ def gettoken(tok: Ptr[Token]) -> None:
     want = _push(td, tok, WANT_EXCLUSIVE)
     if tok.count.cas(0, EXCLUSIVE):
         tok.ref.store_relaxed(want)
+        if ktr.on(ktr.Event.TOKEN_GET):
+            _trace_get(td, want)
     else:
         _gettoken_slow(td, tok, want)
 
@@ -142,6 +147,8 @@ def gettoken_shared(tok: Ptr[Token]) -> None:
     want = _push(td, tok, SHARED_STEP)
     if not _try(td, want, True):
         _contested(td, tok, want)
+    elif ktr.on(ktr.Event.TOKEN_GET):
+        _trace_get(td, want)
 
 
 def trytoken(tok: Ptr[Token]) -> bool:
@@ -149,6 +156,8 @@ def trytoken(tok: Ptr[Token]) -> bool:
     td = curthread()
     want = _push(td, tok, WANT_EXCLUSIVE)
     if _try(td, want, False):
+        if ktr.on(ktr.Event.TOKEN_GET):
+            _trace_get(td, want)
         return True
     td.toks_stop -= 1
     want.tok = None
@@ -160,6 +169,8 @@ def trytoken_shared(tok: Ptr[Token]) -> bool:
     td = curthread()
     want = _push(td, tok, SHARED_STEP)
     if _try(td, want, False):
+        if ktr.on(ktr.Event.TOKEN_GET):
+            _trace_get(td, want)
         return True
     td.toks_stop -= 1
     want.tok = None
@@ -173,7 +184,10 @@ def reltoken(tok: Ptr[Token]) -> None:
     at = td.toks_stop - 1
     held = ref(td.toks[at])
     kassert(held.tok is tok, "tokens are released in reverse order")
-    _release(held, tok)
+    if held.mode == WANT_EXCLUSIVE:
+        _release_exclusive(held, tok)
+    else:
+        _release_other(td, held, tok)
     compiler_fence()        # an interrupt that sees the shorter stack sees the token free
     td.toks_stop = at
 
@@ -215,6 +229,7 @@ def held_any(tok: Ptr[Token]) -> bool:
     return False
 
 
+@noinline
 def relalltokens(td: Ptr[Thread]) -> None:
     """Let go of what `td`, which is about to be switched out, holds."""
     at = td.toks_stop if td.toks_have == HAVE_ALL else td.toks_have
@@ -224,6 +239,10 @@ def relalltokens(td: Ptr[Thread]) -> None:
         at -= 1
         tok = td.toks[at].tok
         if tok is not None:
+            mode = td.toks[at].mode
+            if mode & TRACED != 0:
+                ktr.log(ktr.Event.TOKEN_RELEASE, u64(address_of(tok)),
+                        u64(address_of(td)) | mode | ktr.LAPSED)
             _release(ref(td.toks[at]), tok)
 
 
@@ -249,7 +268,10 @@ def getalltokens(td: Ptr[Thread], tried: u32) -> bool:
                 if tok is not None:
                     _release(ref(td.toks[order[j]]), tok)
             return False
-    ktr.log(ktr.Event.TOKEN_REGAIN, count, 0)
+    ktr.log(ktr.Event.TOKEN_REGAIN, count, u64(address_of(td)))
+    if ktr.on(ktr.Event.TOKEN_GET):
+        for i in range(count):
+            _trace_get(td, ref(td.toks[i]))
     return True
 
 
@@ -310,13 +332,38 @@ def _try_shared(td: Ptr[Thread], want: Ptr[Tokref], tok: Ptr[Token]) -> bool:
 
 @inline
 def _release(held_ref: Ptr[Tokref], tok: Ptr[Token]) -> None:
+    """Let go of what any reference holds."""
     if held_ref.mode & EXCLUSIVE != 0:
-        kassert(tok.ref.load_relaxed() is held_ref)
-        tok.ref.store_relaxed(None)
-
-        tok.count.and_(~EXCLUSIVE, order="release")         # T1: after ref is cleared
+        _release_exclusive(held_ref, tok)
     else:
         tok.count.sub(SHARED_STEP, order="release")
+
+
+@inline
+def _release_exclusive(held_ref: Ptr[Tokref], tok: Ptr[Token]) -> None:
+    kassert(tok.ref.load_relaxed() is held_ref)
+    tok.ref.store_relaxed(None)
+
+    tok.count.and_(~EXCLUSIVE, order="release")             # T1: after ref is cleared
+
+
+@cold
+@noinline
+def _release_other(td: Ptr[Thread], held_ref: Ptr[Tokref], tok: Ptr[Token]) -> None:
+    """Shared, or once more what one has alone, or traced (T6)."""
+    if held_ref.mode & TRACED != 0:
+        ktr.log(ktr.Event.TOKEN_RELEASE, u64(address_of(tok)), u64(address_of(td)) | held_ref.mode)
+    _release(held_ref, tok)
+
+
+@cold
+@noinline
+def _trace_get(td: Ptr[Thread], held_ref: Ptr[Tokref]) -> None:
+    """Have the trace know that `td` holds a token; its release will be told as well."""
+    held_ref.mode |= TRACED
+    tok = held_ref.tok
+    if tok is not None:
+        ktr.log(ktr.Event.TOKEN_GET, u64(address_of(tok)), u64(address_of(td)) | held_ref.mode)
 
 
 @inline
@@ -335,11 +382,14 @@ def _tell(moved: Ptr[Tokref]) -> None:
         tok.ref.store_relaxed(moved)
 
 
+@cold
 @noinline
 def _gettoken_slow(td: Ptr[Thread], tok: Ptr[Token], want: Ptr[Tokref]) -> None:
     """It is not free: ours already, wanted by others, or held."""
     if not _try(td, want, True):
         _contested(td, tok, want)
+    elif ktr.on(ktr.Event.TOKEN_GET):
+        _trace_get(td, want)
 
 
 @cold
@@ -351,7 +401,10 @@ def _contested(td: Ptr[Thread], tok: Ptr[Token], want: Ptr[Tokref]) -> None:
             kassert(td.toks[i].tok is not tok or td.toks[i].mode & EXCLREQ != 0, (
                 "held shared, now wanted exclusively: it would wait for itself"))
     kassert(gd.intr_nesting_level == 0, "tokens may block: not in an interrupt")
+    ktr.log(ktr.Event.TOKEN_SPIN, u64(address_of(tok)), tok.count.load_relaxed())
     if _spin(td, want):
+        if ktr.on(ktr.Event.TOKEN_GET):
+            _trace_get(td, want)
         return
     tok.collisions.add(1, order="relaxed")
     gd.counters.token_collisions += 1
