@@ -79,7 +79,7 @@ def roots_of(files: list[Path]) -> list[Path]:
             folder = folder.parent
         if folder.is_relative_to(ROOT) and any(
                 folder.is_relative_to(ROOT / n)
-                for n in ("kernel", "boot", "userland", "tests/guest")):
+                for n in ("kernel", "boot", "userland", "tests/guest", "tests/sim")):
             folder = ROOT
         roots.append(folder)
     return list(dict.fromkeys([*roots, ROOT]))

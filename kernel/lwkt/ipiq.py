@@ -19,6 +19,7 @@ Invariants
       callback that an inner drain left unfinished.
   P3  A message whose doorbell was not rung is found: see above.
   P4  Callbacks run in a critical section, intr_nesting_level > 0; they never block.
+  P5  Who turns npoll from 0 to 1 rings before any handler runs on its CPU.
 Tests     tests/unit/lwkt/test_ipiq.py, tests/guest/ipi.py
 Source    DragonFly sys/kern/lwkt_ipiq.c (design)
 Decision  docs/decisions/0005-fifo-depth-follows-the-number-of-cpus.md
@@ -115,8 +116,10 @@ def send(target: Ptr[Globaldata], func: IpiFn, arg1: u64, arg2: u64) -> u32:
     if target is mycpu():
         func(arg1, arg2)
         return 0
+    crit.crit_enter()
     seq = _put(target, func, arg1, arg2)
     _ring(target)
+    crit.crit_exit()
     return seq
 
 
@@ -125,8 +128,10 @@ def send_passive(target: Ptr[Globaldata], func: IpiFn, arg1: u64, arg2: u64) -> 
     if target is mycpu():
         func(arg1, arg2)
         return 0
+    crit.crit_enter()
     seq = _put(target, func, arg1, arg2)
     gd.counters.ipiq_passive += 1
+    crit.crit_exit()
     return seq
 
 
@@ -230,8 +235,7 @@ def requeue_cpusync(func: IpiFn, arg: u64) -> None:
 
 
 def _put(target: Ptr[Globaldata], func: IpiFn, arg1: u64, arg2: u64) -> u32:
-    """Write a slot of our FIFO to `target`, and set our bit there."""
-    crit.crit_enter()
+    """Write a slot of our FIFO to `target`, and set our bit there.  In a critical section."""
     gd.intr_nesting_level += 1
     kassert(gd.intr_nesting_level <= MAX_NESTING)
     q = ref(gd.ipiq[target.cpuid])
@@ -250,12 +254,15 @@ def _put(target: Ptr[Globaldata], func: IpiFn, arg1: u64, arg2: u64) -> u32:
     target.ipimask.add(gd.cpuid)
     gd.counters.ipiq_sent += 1
     gd.intr_nesting_level -= 1
-    crit.crit_exit()
     return wrapping(at + 1)
 
 
 def _ring(target: Ptr[Globaldata]) -> None:
-    """Ring the doorbell, unless somebody has or the target looks."""
+    """Ring the doorbell, unless somebody has or the target looks.
+
+    Context  a critical section: a handler that interrupts us between claiming npoll and ringing
+             could wait for this target in _make_room(), and would not ring either (P5).
+    """
     if target.npoll.load_relaxed() == 0 and target.npoll.swap(1) == 0:
         machine.ipi_send(target.cpuid)
     else:

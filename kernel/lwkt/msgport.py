@@ -21,6 +21,7 @@ Invariants
   M4  At a thread port only the owner's CPU touches queue and flags, in a critical section.
   M5  Whoever wakes a port's waiters clears WAITING, not the waiter; wakeups may be spurious.
 Locking   [p] the port: its owner's CPU, or its spinlock   [m] the message's present owner
+          [s] its sender
 Tests     tests/unit/lwkt/test_msgport.py, tests/guest/messages.py
 Source    DragonFly sys/kern/lwkt_msgport.c, sys/sys/msgport.h (design)
 """
@@ -68,7 +69,6 @@ class MsgFlag:
     DROPABLE = 0x40         # its receiver may drop it
     ABORTABLE = 0x80
     PRIORITY = 0x100        # before the others
-    ABORTED = 0x200         # an abort was asked for
 
 
 @flags(u32)
@@ -84,6 +84,7 @@ class Msg:
     reply_port: Ptr["Port"]         # [I] while in flight
     abort: Fn[[Ptr["Msg"]], None]   # [I] asks the target to answer soon
     flags: MsgFlag                  # [m]
+    abort_asked: bool               # [s] the sender has called abort
     error: i32                      # [m] of the answer
     command: u64                    # [m] what is asked
     result: u64                     # [m] the answer
@@ -184,7 +185,8 @@ def init_abortable(msg: Ptr[Msg], reply_port: Ptr[Port], abort: Fn[[Ptr[Msg]], N
 def sendmsg(port: Ptr[Port], msg: Ptr[Msg]) -> None:
     """Send; the reply will be at msg.reply_port, perhaps before this returns."""
     _check_idle(msg)
-    msg.flags &= ~(MsgFlag.REPLY | MsgFlag.SYNC | MsgFlag.DONE | MsgFlag.ABORTED)
+    msg.flags &= ~(MsgFlag.REPLY | MsgFlag.SYNC | MsgFlag.DONE)
+    msg.abort_asked = False
     ktr.log(ktr.Event.MSG_SEND, u64(address_of(msg)), u64(address_of(port)))
     gd.counters.msgs_sent += 1
     error = port.ops.putport(port, msg)
@@ -200,7 +202,8 @@ def domsg(port: Ptr[Port], msg: Ptr[Msg]) -> i32:
     Returns  the error of the answer, 0 for none.
     """
     _check_idle(msg)
-    msg.flags = (msg.flags & ~(MsgFlag.REPLY | MsgFlag.DONE | MsgFlag.ABORTED)) | MsgFlag.SYNC
+    msg.flags = (msg.flags & ~(MsgFlag.REPLY | MsgFlag.DONE)) | MsgFlag.SYNC
+    msg.abort_asked = False
     ktr.log(ktr.Event.MSG_SEND, u64(address_of(msg)), u64(address_of(port)))
     gd.counters.msgs_sent += 1
     error = port.ops.putport(port, msg)
@@ -251,10 +254,13 @@ def waitmsg(msg: Ptr[Msg]) -> i32:
 
 
 def abortmsg(msg: Ptr[Msg]) -> None:
-    """Ask the target to answer an ABORTABLE message soon.  The reply is still to be waited for."""
-    wanted = MsgFlag.ABORTABLE
-    if bits_of(msg.flags & (MsgFlag.DONE | MsgFlag.ABORTED)) == 0 and wanted in msg.flags:
-        msg.flags |= MsgFlag.ABORTED
+    """Ask the target to answer an ABORTABLE message soon.  The reply is still to be waited for.
+
+    The flags are the target's while the message is in flight (M1): the sender only reads them.
+    """
+    flags_now = volatile_load(msg.flags)
+    if MsgFlag.DONE not in flags_now and MsgFlag.ABORTABLE in flags_now and not msg.abort_asked:
+        msg.abort_asked = True
         ktr.log(ktr.Event.MSG_ABORT, u64(address_of(msg)), u64(address_of(msg.target_port)))
         msg.abort(msg)
 

@@ -14,6 +14,8 @@ Invariants
   R4  A preempting thread that switches, for whatever reason, goes back to the one it preempted.
   R5  The idle thread is never on the list; it holds no tokens; it does not halt while
       RQF_AST_LWKT_RESCHED is set.
+  R6  A thread's `gd` is changed by the CPU that it names, in a critical section: who finds itself
+      there stays the owner until it leaves its own.  So nobody decides on what another changes.
 Tests     tests/unit/lwkt/test_sched.py, tests/guest/threads.py
 Source    DragonFly sys/kern/lwkt_thread.c (design)
 """
@@ -34,7 +36,6 @@ from kpy import (
     compiler_fence,
     entry,
     export,
-    fence,
     from_bits,
     i32,
     inline,
@@ -274,10 +275,14 @@ def _return_from(prev: Ptr[Thread]) -> None:
 
 @noinline
 def _send_off(prev: Ptr[Thread]) -> None:
-    """`prev` is off its stack, and leaves this CPU, or the world."""
+    """`prev` is off its stack, and leaves this CPU, or the world.
+
+    From the moment that it is the target's (R6) our messages for it go there, after this one.
+    """
     target = prev.migrate_gd
     if target is not None and ThreadFlag.PREEMPT_LOCK not in prev.flags:
         prev.migrate_gd = None
+        prev.gd = target
         ktr.log(ktr.Event.MIGRATE, u64(address_of(prev)), target.cpuid)
         ipiq.send(target, _arrived, u64(address_of(prev)), 0)
     elif ThreadFlag.EXITING in prev.flags:
@@ -422,7 +427,7 @@ def setcpu_self(target: Ptr[Globaldata]) -> None:
 
 
 def giveaway(td: Ptr[Thread]) -> None:
-    """Let another CPU acquire() a descheduled thread of this one."""
+    """Let another CPU acquire() a descheduled thread of this one; until then nothing wakes it."""
     crit.crit_enter()
     kassert(td.gd is mycpu() and ThreadFlag.RUNQ not in td.flags)
     kassert(ThreadFlag.TSLEEPQ not in td.flags)
@@ -432,25 +437,33 @@ def giveaway(td: Ptr[Thread]) -> None:
 
 
 def acquire(td: Ptr[Thread]) -> None:
-    """Take over a thread that its CPU gave away; waits until that CPU is off its stack."""
+    """Take over a thread that its CPU gave away; waits until that CPU is off its stack.
+
+    Context  thread, interrupts enabled.
+    """
     crit.crit_enter()
     kassert(ThreadFlag.MIGRATING in td.flags and td.gd is not mycpu())
     while bits_of(volatile_load(td.flags) & OFF_CPU) != 0:
         ipiq.process(0)             # that CPU may wait for us
         pause()
-    td.gd = mycpu()
-    fence("seq_cst")
+    owner = td.gd
+    ipiq.wait(owner, ipiq.send(owner, _hand_over, u64(address_of(td)),
+                               u64(address_of(gd.self))))           # R6
     td.flags &= ~ThreadFlag.MIGRATING
     gd.tdallq.push_back(td)
     crit.crit_exit()
 
 
+def _hand_over(arg: u64, to: u64) -> None:
+    """On the CPU that gave the thread away: it is that of CPU `to` from here on."""
+    # safe: acquire() waits for this; Globaldatas stay
+    pointer_at(Thread, VirtAddr(arg)).gd = pointer_at(Globaldata, VirtAddr(to))
+
+
 def _arrived(arg: u64, unused: u64) -> None:
-    """A thread that migrates is off its old CPU: it is ours now."""
+    """A thread that migrates is off its old CPU, which made it ours."""
     td = pointer_at(Thread, VirtAddr(arg))      # safe: MIGRATING, so nobody else touches it
     kassert(bits_of(td.flags & OFF_CPU) == 0)
-    td.gd = mycpu()
-    fence("seq_cst")
     td.flags &= ~ThreadFlag.MIGRATING
     _enqueue(td)
     ktr.log(ktr.Event.SCHEDULE, arg, gd.tdrunqcount)

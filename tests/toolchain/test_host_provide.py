@@ -179,7 +179,9 @@ def test_faults_yields_and_edges(machine):
     lines = MACHINE.read_text().splitlines()
     assert "alloc(n) + 1" in lines[seen[0][1] - 1]
     places = []
-    with machine.provide(yield_=lambda site: places.append(machine.sites()[site][1])):
+    def seen(site, address, access):
+        places.append(machine.sites()[site][1])
+    with machine.provide(yield_=seen):
         machine.take()
     assert "lock.cas" in lines[places[0] - 1]
     machine.reset_edges()

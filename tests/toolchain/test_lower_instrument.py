@@ -135,7 +135,7 @@ def test_yields_and_edges():
         k.if_(k.compare("gt", k.load(n), k.const(2, U32)), [k.assign(g, k.load(n))]), k.ret()])
     seen = []
     program = build(k.module(f, globals=[g]), yields=True, edges=True,
-                    externs={"kpy.hook.yield": (seen.append, None, W)})
+                    externs={"kpy.hook.yield": (lambda *a: seen.append(a[0]), None, W, P, W)})
     program.call(f, 1)
     assert seen == []
     program.call(f, 3)

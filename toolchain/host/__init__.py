@@ -44,11 +44,12 @@ _loaded: dict[Path, Any] = {}
 
 
 def build(paths: Any, *, name: str = "", folder: Path | None = None, fresh: bool = False,
-          **options: Any) -> Any:
+          native: tuple[Path, ...] = (), **options: Any) -> Any:
     """The modules at `paths` (one path, or several) as a Python module.
 
     options: release, hooks, yields, edges, faults, overflow_checks.  What did not change is not
     built again, and is loaded once in a process; fresh: loaded anew, with state of its own.
+    native: C files linked in, which may answer what Python is asked for otherwise.
     Raises HostError with the compiler's diagnostics.
     """
     from toolchain.host import compile as tools  # noqa: PLC0415
@@ -56,7 +57,8 @@ def build(paths: Any, *, name: str = "", folder: Path | None = None, fresh: bool
     files = [Path(p) for p in ([paths] if isinstance(paths, str | Path) else paths)]
     sink = Sink()
     try:
-        found = steps.build_folder(files, steps.options_of(**options), sink, folder=folder)
+        found = steps.build_folder(files, steps.options_of(**options), sink, folder=folder,
+                                   native=native)
     except tools.Failed:
         raise HostError(sink.render(), sink.sorted()) from None
     return load(found, name or files[0].stem, fresh=fresh)

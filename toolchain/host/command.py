@@ -27,7 +27,7 @@ sys.modules[__name__] = host.load(Path(__file__).parent, __name__)
 '''
 _OPTIONS = {"release": "optimise; overflow wraps instead of trapping",
             "hooks": "atomics, MMIO and @hook functions may be answered by Python",
-            "yields": "call yield_(site) before each access to shared memory",
+            "yields": "call yield_(site, ...) before each access to shared memory",
             "edges": "count control-flow edges, for coverage",
             "faults": "ask fault(site) at each call of a @fault_site function"}
 

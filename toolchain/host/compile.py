@@ -124,6 +124,15 @@ def extension(source: Path, output: Path, sink: Sink) -> None:
     c_file.unlink()
 
 
+def c_object(source: Path, sink: Sink) -> bytes:
+    """A C file that is linked with compiled kpy, as an object."""
+    with tempfile.TemporaryDirectory() as temporary:
+        output = Path(temporary) / "out.o"
+        run([need_compiler(sink), "-O2", "-g", "-fPIC", "-fno-strict-aliasing", "-c", str(source),
+             "-o", str(output)], sink, f"the C compiler refused {source.name}", "K1103")
+        return output.read_bytes()
+
+
 def link(objects: list[Path], output: Path, sink: Sink) -> None:
     """A shared library of compiled kpy, whose symbols are its own."""
     run([need_compiler(sink), "-shared", "-nostartfiles", "-Wl,-Bsymbolic", "-Wl,-z,defs",

@@ -40,7 +40,8 @@ HOOKS: dict[str, tuple[tuple[Type, ...], Type]] = {
     "kpy.hook.mmio_write": ((types.user_ptr(_U8), _U32, _U64), types.VOID),
     "kpy.hook.volatile_load": ((types.user_ptr(_U8), _U32), _U64),
     "kpy.hook.volatile_store": ((types.user_ptr(_U8), _U32, _U64), types.VOID),
-    "kpy.hook.yield": ((_U32,), types.VOID),
+    "kpy.hook.yield": ((_U32, types.user_ptr(_U8), _U32), types.VOID),
+    "kpy.hook.pause": ((_U32,), types.VOID),
     "kpy.hook.fault": ((_U32,), types.BOOL),
 }
 _FIRST = (types.U8, types.U16, types.U32, types.U64, types.I8, types.I16, types.I32, types.I64,
@@ -203,7 +204,7 @@ def describe_up(symbol: str, functions: dict[str, tree.Function], describer: Des
         params, result = (RUNTIME if symbol in RUNTIME else HOOKS)[symbol]
         kind = "runtime" if symbol in RUNTIME else "hook"
         name = symbol.rpartition(".")[2]
-        name = name + "_" if name == "yield" else name
+        name = name + "_" if name in ("yield", "pause") else name
         plain = ""
     else:
         plain = symbol

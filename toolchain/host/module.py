@@ -299,7 +299,7 @@ class _PerCpu:
 
 
 _HOOK_NAMES = frozenset(["atomic", "mmio_read", "mmio_write", "volatile_load", "volatile_store",
-                         "yield_", "fault"])
+                         "yield_", "pause_", "fault"])
 
 
 class _Classes:

@@ -36,7 +36,7 @@ FOLDER = tools.ROOT / "build" / "host"
 KEEP = 200                   # builds kept, the most recently used ones
 _OF_C = frozenset(["memcpy", "memmove", "memset", "memcmp", "bcmp"])
 _NO_DATA = (".got", ".dynamic", ".init_array", ".fini_array", ".data.rel.ro", ".tm_clone",
-            "kpy_host_slots", "kpy_edge", "kpy_sites")
+            "kpy_host_slots", "kpy_edge", "kpy_sites", "sim_core")
 
 
 def options_of(*, release: bool = False, hooks: bool = False, yields: bool = False,
@@ -49,8 +49,12 @@ def options_of(*, release: bool = False, hooks: bool = False, yields: bool = Fal
 
 
 def build_folder(paths: Iterable[Path | str], options: Options, sink: Sink, *,
-                 folder: Path | None = None, progress: tools.Progress | None = None) -> Path:
-    """The folder of these modules' build; raises tools.Failed with the sink told why."""
+                 folder: Path | None = None, progress: tools.Progress | None = None,
+                 native: Iterable[Path] = ()) -> Path:
+    """The folder of these modules' build; raises tools.Failed with the sink told why.
+
+    `native`: C files that are linked in; what they define Python is not asked for.
+    """
     files = [Path(p) for p in paths]
     for path in files:
         if not path.is_file():
@@ -67,13 +71,14 @@ def build_folder(paths: Iterable[Path | str], options: Options, sink: Sink, *,
     # No binding: `kernel.machine` is the contract itself, whose upcalls the test provides.
     builder = Builder(options, roots_of(files), sink, folder=CACHE, progress=step)
     try:
-        key = _key(builder, files)
+        native = list(native)
+        key = _key(builder, files, native)
         if sink.errors:
             with_deep_stack(lambda: len(builder.check(files)))    # what else is wrong
             raise tools.Failed
         found = into / f"code-{key}"
         if not found.is_dir():
-            _kept_recursion(lambda: _make(builder, files, found, sink, say))
+            _kept_recursion(lambda: _make(builder, files, native, found, sink, say))
             _trim(into)
         return tools.kept(found, lambda place: None)
     finally:
@@ -94,10 +99,11 @@ def quiet_unless_long() -> tools.Progress:
     return say
 
 
-def _key(builder: Builder, files: list[Path]) -> str:
+def _key(builder: Builder, files: list[Path], native: list[Path]) -> str:
     names = [builder.program.name_of(p) for p in files]
     keys = builder.keys(files)
-    return cache.digest("host", tools.native_digest(), *names, "of", *keys)[:24]
+    texts = [path.read_text() for path in native]
+    return cache.digest("host", tools.native_digest(), *names, "of", *keys, *texts)[:24]
 
 
 def _kept_recursion(work: Any) -> None:
@@ -110,9 +116,11 @@ def _kept_recursion(work: Any) -> None:
         threading.stack_size(size)
 
 
-def _make(builder: Builder, files: list[Path], found: Path, sink: Sink,
+def _make(builder: Builder, files: list[Path], native: list[Path], found: Path, sink: Sink,
           say: tools.Progress) -> None:
     tools.need_compiler(sink)
+    c_objects = [(path.stem, tools.c_object(path, sink)) for path in native]
+    offered, asked = _symbols(c_objects)
     names = [builder.program.name_of(p) for p in files]
     modules = builder.check(files)
     if sink.errors:
@@ -122,7 +130,7 @@ def _make(builder: Builder, files: list[Path], found: Path, sink: Sink,
     hooked = [describe.symbol_of(f) for m in modules for f in m.functions if f.attrs.hook]
     wanted = [*(f["symbol"] for f in description["functions"]), *hooked]
     keep = frozenset([*wanted, *(f"kpy.call.{symbol}" for symbol in wanted),
-                      *(g["symbol"] for g in description["globals"])])
+                      *(g["symbol"] for g in description["globals"]), *asked])
     done = builder.compile(files, whole=False)
     if sink.errors:
         raise tools.Failed
@@ -132,7 +140,7 @@ def _make(builder: Builder, files: list[Path], found: Path, sink: Sink,
     defined, undefined = _symbols(objects)
     description["functions"] = [f for f in description["functions"]
                                 if f"kpy.call.{f['symbol']}" in defined]
-    stub = _stubs(modules, sorted(undefined), describer, description)
+    stub = _stubs(modules, sorted(undefined - offered), describer, description)
     description["types"] = describer.types
     results = builder.pool.compile([Job("stubs", [stub], "host", 1)])
     if results[0].failure is not None:
@@ -141,18 +149,18 @@ def _make(builder: Builder, files: list[Path], found: Path, sink: Sink,
                    help="this is a defect of kpyc: please report it with the source")
         raise tools.Failed
 
-    native = tools.compile_native(found.parent, sink, say)
+    runtime = tools.compile_native(found.parent, sink, say)
     extension = tools.compile_glue(glue.pyx_text(description), found.parent, sink, say)
 
     def work(place: Path) -> None:
         paths = []
-        for name, data in [*objects, ("stubs", results[0].object)]:
+        for name, data in [*objects, *c_objects, ("stubs", results[0].object)]:
             paths.append(place / f"{name}.o")
             paths[-1].write_bytes(data)
         tools.link(paths, place / "code.so", sink)
         for path in paths:
             path.unlink()
-        description.update(_layout(place / "code.so"), native=native.name)
+        description.update(_layout(place / "code.so"), native=runtime.name)
         (place / "layout.json").write_text(json.dumps(description))
         for file in extension.iterdir():
             shutil.copy(file, place)             # a copy each: its variables are one build's

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Instrumentation of host builds, as a pass over the graph: nothing of it exists unless asked.
 
-    %1: u32 = atomic add tok+8, 1, acq_rel      call kpy.hook.yield(0x5c1d22a7)
+    %1: u32 = atomic add tok+8, 1, acq_rel      %5: MPtr[None] = address tok+8
+                                                call kpy.hook.yield(0x5c1d22a7, %5, 3)
                                                 %2: MPtr[None] = address tok+8
                                                 %3: u64 = convert bits 1
                                                 %4: u64 = call kpy.hook.atomic(3, %2, 4, %3, 0, 3)
@@ -10,7 +11,9 @@
 hooks    atomics, fences, MMIO and volatile accesses call kpy.hook.atomic, mmio_read, mmio_write,
          volatile_load and volatile_store; a call of a function with @hook("clock") calls
          kpy.hook.clock.SYMBOL instead, with the same signature
-yields   kpy.hook.yield(site) before each access to memory that is not the function's own
+yields   kpy.hook.yield(site, address, access) before each access to memory that is not the
+         function's own (access: 1 reads, 2 writes, added up; 4 more for an atomic or a volatile
+         one), and kpy.hook.pause(site) instead of pause()
 edges    a counter for each function entry and each way out of a branch (section kpy_edges; their
          places, in the same order, in kpy_edge_sites)
 faults   before a call of a @fault_site function, kpy.hook.fault(site) -> bool: true makes it
@@ -23,6 +26,7 @@ Tests     tests/toolchain/test_lower_instrument.py
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 
 from toolchain.frontend import types
 from toolchain.lower import cfg
@@ -33,7 +37,9 @@ ATOMIC_KINDS = {"load": 0, "store": 1, "swap": 2, "add": 3, "sub": 4, "and": 5, 
 ORDERS = {"relaxed": 0, "acquire": 1, "release": 2, "acq_rel": 3, "seq_cst": 4, "compiler": 5}
 FAULT_CODES = {"alloc": 12, "io": 5}        # ENOMEM, EIO
 _POINTER = types.mptr(types.U8)
-_SHARED = (cfg.Atomic, cfg.Fence, cfg.MmioRead, cfg.MmioWrite)
+_READS, _WRITES, _ORDERED = 1, 2, 4         # the access of a schedule point
+_READ_ONLY = (cfg.Load, cfg.MmioRead)
+_WRITE_ONLY = (cfg.Store, cfg.Zero, cfg.MmioWrite)
 
 
 def instrument(module: cfg.Module, options: Options) -> None:
@@ -135,11 +141,16 @@ class _Function:
         for block in self.function.blocks:
             code: list[cfg.Ins] = []
             for ins in block.code:
-                if isinstance(ins, _SHARED) or any(
-                        not isinstance(getattr(ins, name).base, cfg.Slot | cfg.Data)
-                        for name in ins.MEMS if not isinstance(ins, cfg.Addr | cfg.IndexAddr)):
+                if isinstance(ins, cfg.Intrinsic) and ins.op == "pause":
+                    code.append(cfg.Runtime(ins.at, None, "kpy.hook.pause",
+                                            [self.site(ins.at, "pause")]))
+                    continue
+                for mem, access in _accesses(ins):
+                    site = self.site(ins.at, "access")
+                    address = cfg.Imm(_POINTER, 0) if mem is None \
+                        else self._address(ins.at, mem, code)
                     code.append(cfg.Runtime(ins.at, None, "kpy.hook.yield",
-                                            [self.site(ins.at, "access")]))
+                                            [site, address, _u32(access)]))
                 code.append(ins)
             block.code = code
 
@@ -235,6 +246,30 @@ class _Function:
         edge = cfg.Block(f"{block.name}.edge", code=[self._count(at), cfg.Jump(at, target)])
         new.append(edge)
         return edge
+
+
+def _accesses(ins: cfg.Ins) -> Iterator[tuple[cfg.Mem | None, int]]:
+    """(memory, access) of each access to memory that is not the function's own."""
+    if isinstance(ins, cfg.Fence):
+        if ins.order != "compiler":
+            yield None, _ORDERED
+        return
+    if isinstance(ins, cfg.Addr | cfg.IndexAddr):
+        return
+    ordered = isinstance(ins, cfg.Atomic | cfg.MmioRead | cfg.MmioWrite) or \
+        getattr(ins, "volatile", False)
+    for name in ins.MEMS:
+        mem = getattr(ins, name)
+        if not ordered and isinstance(mem.base, cfg.Slot | cfg.Data):
+            continue
+        access = _READS | _WRITES
+        if isinstance(ins, _READ_ONLY) or name == "source" or (
+                isinstance(ins, cfg.Atomic) and ins.op == "load"):
+            access = _READS
+        elif isinstance(ins, _WRITE_ONLY) or name == "to" or (
+                isinstance(ins, cfg.Atomic) and ins.op == "store"):
+            access = _WRITES
+        yield mem, access | (_ORDERED if ordered else 0)
 
 
 def _u32(value: int) -> cfg.Imm:

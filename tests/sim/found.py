@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Bugs of the nucleus that exploration found: the scenario, and the seed that first showed each.
+
+A seed names a schedule of the code as it was; now it is just one more run, that passes.
+Tests     tests/sim/test_seeds.py
+"""
+
+FOUND = [
+    ("nested", "random:0:0:20000:1",
+     "ipiq.send() was interrupted between claiming npoll and ringing; the handler, its FIFO full, "
+     "waited for a target that nobody would ring for"),
+    ("chase", "random:0:0:20000:119",
+     "sched.schedule() found the thread its own, then not MIGRATING: between the two it had "
+     "arrived elsewhere, and was on two run queues"),
+    ("abort_and_reply", "random:0:0:20000:10935",
+     "msgport.abortmsg() set ABORTED in the flags of a message that was the target's: the answer's "
+     "DONE was lost, and the sender slept for ever"),
+]

@@ -1,0 +1,389 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Spinlocks and update counters, mutexes, lockmgr locks, serializers.
+
+Covers    kernel/lwkt/spin.py S1 to S3, mutex.py U1 to U3, lockmgr.py V1 to V3, serialize.py E1
+"""
+from typing import Final
+
+from kpy import Atomic, Ptr, u64, zeroed
+
+from kernel.lib.errno import EBUSY, ENOLCK, EWOULDBLOCK
+from kernel.lwkt import globaldata, lockmgr, mutex, serialize, spin
+from kernel.lwkt.globaldata import gd
+from tests.sim import world
+
+UNSAFE: Final = True        # locks begin as zero: free
+
+lock: spin.Spinlock
+mtx: mutex.Mutex = zeroed(mutex.Mutex)
+lk: lockmgr.Lock = zeroed(lockmgr.Lock)
+serializer: serialize.Serializer = zeroed(serialize.Serializer)
+link: mutex.MutexLink = zeroed(mutex.MutexLink)
+
+count: u64 = 0              # protected by the lock at hand
+left: u64 = 0               # always the same as `right`, but while it is changed
+right: u64 = 0
+inside: Atomic[u64]         # who is in: WRITER for one alone, else sharers
+WRITER: Final[u64] = 100
+granted: Atomic[u64]
+aborted: Atomic[u64]
+given_up: Atomic[u64]
+
+
+def _alone() -> None:
+    """Inside, and nobody else may be."""
+    global count
+    assert inside.add(WRITER) == 0, "not alone"
+    count += 1
+    inside.sub(WRITER)
+
+
+def _together() -> None:
+    """Inside, perhaps with other sharers."""
+    assert inside.add(1) < WRITER, "a writer is in"
+    before = count
+    world.point()
+    assert count == before
+    inside.sub(1)
+
+
+# --- Spinlocks ------------------------------------------------------------------------------
+
+
+def _spin(times: u64) -> None:
+    for _ in range(times):
+        with lock:
+            assert gd.spinlocks == 1 and globaldata.curthread().critcount > 0
+            _alone()
+
+
+def _spin_shared(times: u64) -> None:
+    for _ in range(times):
+        with lock.shared():
+            _together()
+
+
+def _spin_try(unused: u64) -> None:
+    if spin.trylock(lock):
+        _alone()
+        spin.unlock(lock)
+    else:
+        given_up.add(1)
+
+
+def spinlock() -> None:
+    """Two CPUs, one spinlock."""
+    world.thread(_spin, 2, 0)
+    world.thread(_spin, 2, 1)
+    world.check(_four)
+
+
+def _four() -> None:
+    assert count == 4
+    _spin_free()
+
+
+def _spin_free() -> None:
+    assert lock.word.load() & ~spin.SHARED == 0
+
+
+def spinlock_of_three() -> None:
+    """Three CPUs, one of which only tries."""
+    world.thread(_spin, 1, 0)
+    world.thread(_spin, 1, 1)
+    world.thread(_spin_try, 0, 2)
+    world.check(_three_but)
+
+
+def _three_but() -> None:
+    assert count + given_up.load() == 3
+    _spin_free()
+
+
+def spinlock_shared() -> None:
+    """Two sharers and one who wants to be alone."""
+    world.thread(_spin_shared, 2, 0)
+    world.thread(_spin_shared, 1, 1)
+    world.thread(_spin, 1, 2)
+    world.check(_one)
+
+
+def _one() -> None:
+    assert count == 1
+    _spin_free()
+
+
+def spinlock_crowd() -> None:
+    """Two of each kind."""
+    world.thread(_spin_shared, 1, 0)
+    world.thread(_spin_shared, 1, 1)
+    world.thread(_spin, 1, 2)
+    world.thread(_spin, 1, 3)
+    world.check(_two)
+
+
+def _two() -> None:
+    assert count == 2
+    _spin_free()
+
+
+def _change(times: u64) -> None:
+    global left, right
+    for _ in range(times):
+        spin.update_lock(lock)
+        left += 1
+        right += 1
+        spin.update_unlock(lock)
+
+
+def _look(times: u64) -> None:
+    for _ in range(times):
+        began = spin.update_begin(lock)
+        seen_left = left
+        seen_right = right
+        if spin.update_same(lock, began):
+            assert seen_left == seen_right, "torn, but said to be of one piece"
+        else:
+            given_up.add(1)
+
+
+def update_counter() -> None:
+    """A reader without a lock knows when what it read was changed meanwhile."""
+    world.thread(_change, 2, 0)
+    world.thread(_look, 2, 1)
+    world.check(_changed)
+
+
+def update_counter_of_two() -> None:
+    """Two who change."""
+    world.thread(_change, 1, 0)
+    world.thread(_change, 1, 1)
+    world.thread(_look, 2, 2)
+    world.check(_changed)
+
+
+def _changed() -> None:
+    assert left == 2 and right == 2 and lock.update.load() == 4
+
+
+# --- Mutexes --------------------------------------------------------------------------------
+
+
+def _mutex(times: u64) -> None:
+    for _ in range(times):
+        with mtx:
+            _alone()
+
+
+def _mutex_shared(times: u64) -> None:
+    for _ in range(times):
+        mutex.lock_shared(mtx)
+        _together()
+        mutex.unlock(mtx)
+
+
+def mutex_exclusive() -> None:
+    """Two CPUs, three threads, one mutex."""
+    world.thread(_mutex, 1, 0)
+    world.thread(_mutex, 1, 0)
+    world.thread(_mutex, 1, 1)
+    world.check(_mutex_three)
+
+
+def _mutex_three() -> None:
+    assert count == 3
+    _mutex_free()
+
+
+def _mutex_free() -> None:
+    assert mtx.count == 0 and mtx.owner is None and mtx.waiters.empty()
+
+
+def mutex_shared() -> None:
+    """Sharers and one alone."""
+    world.thread(_mutex_shared, 1, 0)
+    world.thread(_mutex_shared, 1, 1)
+    world.thread(_mutex, 1, 2)
+    world.check(_mutex_one)
+
+
+def _mutex_one() -> None:
+    assert count == 1
+    _mutex_free()
+
+
+def _granted(at: Ptr[mutex.MutexLink]) -> None:
+    granted.add(1)
+
+
+def _mutex_async(unused: u64) -> None:
+    """Asks, then thinks better of it, or has it by then."""
+    mutex.lock_async(mtx, link, _granted, 0)
+    world.point()
+    if mutex.abort(mtx, link):
+        aborted.add(1)
+    else:
+        while granted.load() == 0:
+            world.wait()
+        _alone()
+        mutex.unlock(mtx)
+
+
+def mutex_abort() -> None:
+    """An asynchronous request is aborted while it is granted: one of the two happens."""
+    world.thread(_mutex, 1, 0)
+    world.thread(_mutex_async, 0, 1)
+    world.check(_granted_or_aborted)
+
+
+def _granted_or_aborted() -> None:
+    assert granted.load() + aborted.load() == 1 and count == 1 + granted.load()
+    _mutex_free()
+
+
+def _mutex_timed(unused: u64) -> None:
+    error = mutex.lock_timed(mtx, 1)
+    if error == 0:
+        _alone()
+        mutex.unlock(mtx)
+    else:
+        assert error == EWOULDBLOCK
+        given_up.add(1)
+
+
+def mutex_timed() -> None:
+    """The time of a waiter is over just when it is granted."""
+    world.clocks(hasty=4)
+    world.thread(_mutex, 1, 0)
+    world.thread(_mutex_timed, 0, 1)
+    world.check(_timed)
+
+
+def _timed() -> None:
+    assert count + given_up.load() == 2
+    _mutex_free()
+
+
+# --- lockmgr --------------------------------------------------------------------------------
+
+
+def _lock_alone(times: u64) -> None:
+    for _ in range(times):
+        assert lockmgr.exclusive(lk, lockmgr.NO_FLAGS) == 0
+        _alone()
+        lockmgr.release(lk)
+
+
+def _lock_shared(times: u64) -> None:
+    for _ in range(times):
+        assert lockmgr.shared(lk, lockmgr.NO_FLAGS) == 0
+        _together()
+        lockmgr.release(lk)
+
+
+def _lock_upgrade(unused: u64) -> None:
+    assert lockmgr.shared(lk, lockmgr.NO_FLAGS) == 0
+    _together()
+    error = lockmgr.upgrade(lk, lockmgr.NO_FLAGS)
+    if error == 0:
+        _alone()
+        lockmgr.downgrade(lk)
+        _together()
+        lockmgr.release(lk)
+    else:
+        assert error == EBUSY
+        given_up.add(1)
+
+
+def lockmgr_shared() -> None:
+    """Two sharers, one alone."""
+    world.thread(_lock_shared, 1, 0)
+    world.thread(_lock_shared, 1, 1)
+    world.thread(_lock_alone, 1, 2)
+    world.check(_lock_one)
+
+
+def _lock_one() -> None:
+    assert count == 1
+    _lock_free()
+
+
+def _lock_free() -> None:
+    assert lk.exclusive == 0 and lk.shared == 0 and lk.want_exclusive == 0 and not lk.upgrading
+
+
+def lockmgr_upgrade() -> None:
+    """Two sharers want to be alone: one is, the other loses its lock and is told."""
+    world.thread(_lock_upgrade, 0, 0)
+    world.thread(_lock_upgrade, 0, 1)
+    world.check(_upgraded)
+
+
+def lockmgr_upgrade_and_wait() -> None:
+    """The same, with one who waits to be alone and one who shares."""
+    world.thread(_lock_upgrade, 0, 0)
+    world.thread(_lock_alone, 1, 1)
+    world.thread(_lock_shared, 1, 2)
+    world.check(_upgraded_two)
+
+
+def _upgraded() -> None:
+    assert count + given_up.load() == 2
+    _lock_free()
+
+
+def _upgraded_two() -> None:
+    assert count == 2
+    _lock_free()
+
+
+def _lock_cancel(unused: u64) -> None:
+    assert lockmgr.exclusive(lk, lockmgr.NO_FLAGS) == 0
+    lockmgr.cancel_beg(lk)
+    world.point()
+    lockmgr.cancel_end(lk)
+    lockmgr.release(lk)
+
+
+def _lock_cancelable(unused: u64) -> None:
+    error = lockmgr.exclusive(lk, lockmgr.LockFlag.CANCELABLE)
+    if error == 0:
+        _alone()
+        lockmgr.release(lk)
+    else:
+        assert error == ENOLCK
+        given_up.add(1)
+
+
+def lockmgr_cancel() -> None:
+    """A holder sends away those who wait and may be cancelled."""
+    world.thread(_lock_cancel, 0, 0)
+    world.thread(_lock_cancelable, 0, 1)
+    world.thread(_lock_alone, 1, 2)
+    world.check(_cancelled)
+
+
+def _cancelled() -> None:
+    assert count + given_up.load() == 2
+    _lock_free()
+
+
+# --- Serializers ----------------------------------------------------------------------------
+
+
+def _serialize(times: u64) -> None:
+    for _ in range(times):
+        with serializer:
+            _alone()
+
+
+def serializers() -> None:
+    """Three threads of two CPUs."""
+    world.thread(_serialize, 1, 0)
+    world.thread(_serialize, 1, 0)
+    world.thread(_serialize, 1, 1)
+    world.check(_serialized)
+
+
+def _serialized() -> None:
+    assert count == 3 and serializer.word.load() == 0

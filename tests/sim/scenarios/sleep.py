@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Sleep and wakeup, with and without a time: no wakeup is lost.
+
+Covers    kernel/lwkt/sleepq.py L1 to L4, callout.py O1 to O3, systimer.py I1 to I3
+"""
+from typing import Final
+
+from kpy import Atomic, Ptr, address_of, i32, ref, u32, u64, zeroed
+
+from kernel.lwkt import callout, sleepq, spin
+from kernel.lwkt.sleepq import SleepFlag
+from tests.sim import world
+
+UNSAFE: Final = True        # idents are addresses; spinlocks and callouts begin as zero
+
+condition: Atomic[u32]
+woken: Atomic[u32]
+calls: Atomic[u32]
+stopped: Atomic[u32]
+stage: Atomic[u32]
+lock: spin.Spinlock
+timer: callout.Callout = zeroed(callout.Callout)
+
+
+def _ident() -> u64:
+    return u64(address_of(ref(condition)))
+
+
+def _sleep(unused: u64) -> None:
+    while condition.load() == 0:
+        sleepq.tsleep_interlock(_ident())
+        if condition.load() == 0:
+            sleepq.tsleep(_ident(), SleepFlag.PINTERLOCKED, "condition", 0)
+        else:
+            sleepq.tsleep_remove()
+    woken.add(1)
+
+
+def _wake(unused: u64) -> None:
+    condition.store(1)
+    sleepq.wakeup(_ident())
+
+
+def one_sleeper() -> None:
+    """The lost wakeup, in its smallest form."""
+    world.thread(_sleep, 0, 0)
+    world.thread(_wake, 0, 1)
+
+
+def own_cpu() -> None:
+    """Sleeper and waker on one CPU, another sleeper elsewhere."""
+    world.thread(_sleep, 0, 0)
+    world.thread(_wake, 0, 0)
+    world.thread(_sleep, 0, 1)
+
+
+def many_sleepers() -> None:
+    """One wakeup for three sleepers on two CPUs, from a third."""
+    world.thread(_sleep, 0, 0)
+    world.thread(_sleep, 0, 0)
+    world.thread(_sleep, 0, 1)
+    world.thread(_wake, 0, 2)
+
+
+# --- wakeup_one -----------------------------------------------------------------------------
+
+
+def _take_one(unused: u64) -> None:
+    """Each sleeper takes one of what is there."""
+    while True:
+        have = condition.load()
+        if have != 0 and condition.cas(have, have - 1):
+            break
+        sleepq.tsleep_interlock(_ident())
+        if condition.load() == 0:
+            sleepq.tsleep(_ident(), SleepFlag.PINTERLOCKED, "one", 0)
+        else:
+            sleepq.tsleep_remove()
+    woken.add(1)
+
+
+def _give_one(times: u64) -> None:
+    for _ in range(times):
+        condition.add(1)
+        sleepq.wakeup_one(_ident())
+
+
+def wake_one() -> None:
+    """Two sleepers, two things to take, wakeup_one() for each."""
+    world.thread(_take_one, 0, 0)
+    world.thread(_take_one, 0, 1)
+    world.thread(_give_one, 2, 2)
+    world.check(_taken)
+
+
+def _taken() -> None:
+    assert condition.load() == 0 and woken.load() == 2
+
+
+# --- ssleep ---------------------------------------------------------------------------------
+
+
+def _sleep_locked(unused: u64) -> None:
+    spin.lock(lock)
+    while condition.load() == 0:
+        sleepq.ssleep(_ident(), lock, SleepFlag(0), "locked", 0)
+    condition.store(2)
+    spin.unlock(lock)
+
+
+def _wake_locked(unused: u64) -> None:
+    spin.lock(lock)
+    condition.store(1)
+    spin.unlock(lock)
+    sleepq.wakeup(_ident())
+
+
+def under_spinlock() -> None:
+    """ssleep() lets go of the spinlock without a gap."""
+    world.thread(_sleep_locked, 0, 0)
+    world.thread(_wake_locked, 0, 1)
+    world.check(_passed)
+
+
+def _passed() -> None:
+    assert condition.load() == 2
+
+
+# --- With a time ----------------------------------------------------------------------------
+
+
+def _sleep_a_while(unused: u64) -> None:
+    error: i32 = 0
+    while condition.load() == 0 and error == 0:
+        sleepq.tsleep_interlock(_ident())
+        if condition.load() != 0:
+            sleepq.tsleep_remove()
+            break
+        error = sleepq.tsleep(_ident(), SleepFlag.PINTERLOCKED, "while", 1)
+    woken.add(1)
+    sleepq.tsleep(_ident(), SleepFlag(0), "again", 1)       # nothing of the first is left over
+    woken.add(1)
+
+
+def timeout() -> None:
+    """The time is over just when a wakeup comes."""
+    world.clocks(hasty=6)
+    world.thread(_sleep_a_while, 0, 0)
+    world.thread(_wake, 0, 1)
+    world.check(_awake)
+
+
+def _awake() -> None:
+    assert woken.load() == 2
+
+
+# --- Callouts -------------------------------------------------------------------------------
+
+
+def _called(c: Ptr[callout.Callout]) -> None:
+    assert stopped.load() == 0, "called after stop() had returned"
+    calls.add(1)
+    world.point()
+    assert stopped.load() == 0, "stop() returned while it is called"
+
+
+def _set(unused: u64) -> None:
+    callout.init(timer)
+    callout.reset(timer, 1, _called, 0)
+    stage.store(1)
+    while stopped.load() == 0:
+        sleepq.tsleep_interlock(u64(address_of(ref(stopped))))
+        if stopped.load() == 0:
+            sleepq.wait(u64(address_of(ref(stopped))), SleepFlag.PINTERLOCKED, "stop")
+        else:
+            sleepq.tsleep_remove()
+
+
+def _stop(unused: u64) -> None:
+    while stage.load() == 0:
+        world.wait()
+    was_active = callout.stop(timer)
+    assert not was_active or calls.load() == 0
+    stopped.store(1)
+    sleepq.wakeup(u64(address_of(ref(stopped))))
+
+
+def stop_elsewhere() -> None:
+    """A callout is stopped from another CPU just when it is due."""
+    world.clocks(hasty=6)
+    world.thread(_set, 0, 0)
+    world.thread(_stop, 0, 1)
+
+
+def _stop_own(unused: u64) -> None:
+    callout.init(timer)
+    callout.reset(timer, 1, _called, 0)
+    world.point()
+    callout.stop(timer)
+    stopped.store(1)
+
+
+def stop_here() -> None:
+    """The same on its own CPU."""
+    world.clocks(hasty=6)
+    world.thread(_stop_own, 0, 0)
+
+
+def _wake_cpu(cpu: u64) -> None:
+    condition.store(1)
+    sleepq.wakeup_oncpu(u32(cpu), _ident())
+
+
+def on_one_cpu() -> None:
+    """wakeup_oncpu() reaches the sleepers of that CPU."""
+    world.thread(_sleep, 0, 0)
+    world.thread(_wake_cpu, 0, 1)
+
+
+def _delayed(unused: u64) -> None:
+    sleepq.wakeup_start_delayed()
+    condition.store(1)
+    sleepq.wakeup(_ident())
+    world.point()
+    sleepq.wakeup_end_delayed()
+
+
+def delayed() -> None:
+    """A wakeup that is held back comes in the end."""
+    world.thread(_sleep, 0, 0)
+    world.thread(_delayed, 0, 1)
+    world.thread(_sleep, 0, 1)

@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Run queues: threads scheduled from elsewhere, moving, given away, ending.
+
+Covers    kernel/lwkt/sched.py R1 to R5, thread.py H1 to H4
+"""
+from typing import Final
+
+from kpy import Atomic, Errno, i32, panic, u32, u64
+
+from kernel.lwkt import crit, globaldata, sched, sleepq
+from kernel.lwkt.globaldata import find, gd
+from kernel.lwkt.thread import ThreadFlag
+from tests.sim import world
+
+ROUNDS: Final = 2
+
+ready: Atomic[u32]
+woken: Atomic[u32]
+stage: Atomic[u32]
+born: Atomic[u32]
+count: u64 = 0              # one CPU's
+
+
+# --- Scheduled by another CPU ---------------------------------------------------------------
+
+
+def _block(times: u64) -> None:
+    """Blocks in a critical section, so that the message cannot come between test and sleep."""
+    for i in range(times):
+        crit.crit_enter()
+        while ready.load() <= i:
+            sleepq.lwkt_sleep("ready")
+        crit.crit_exit()
+        woken.add(1)
+    world.rest()
+
+
+def _schedule(times: u64) -> None:
+    for _ in range(times):
+        ready.add(1)
+        sched.schedule(world.td_of(0))
+
+
+def remote_schedule() -> None:
+    """A thread that blocks is scheduled by another CPU, again and again; no wakeup is lost."""
+    world.thread(_block, ROUNDS, 0)
+    world.thread(_schedule, ROUNDS, 1)
+
+
+def two_wakers() -> None:
+    """Two CPUs schedule one thread at the same time: it is enqueued once."""
+    world.thread(_block, 2, 0)
+    world.thread(_schedule, 1, 1)
+    world.thread(_schedule, 1, 2)
+    world.to_quiescence()
+
+
+# --- Taking turns ---------------------------------------------------------------------------
+
+
+def _turn(mine: u64) -> None:
+    global count
+    for _ in range(ROUNDS):
+        while count % 3 != mine:
+            crit.crit_enter()
+            sched.rotate()
+            crit.crit_exit()
+            sched.switch()
+        count += 1
+
+
+def round_robin() -> None:
+    """Three equal threads of a CPU take turns by rotate() and switch()."""
+    world.thread(_turn, 0, 0)
+    world.thread(_turn, 1, 0)
+    world.thread(_turn, 2, 0)
+    world.to_quiescence()
+    world.check(_six)
+
+
+def _six() -> None:
+    assert count == 6
+
+
+# --- Moving ---------------------------------------------------------------------------------
+
+
+def _move(times: u64) -> None:
+    for _ in range(times):
+        target = 1 - gd.cpuid
+        sched.setcpu_self(find(target))
+        assert gd.cpuid == target and globaldata.curthread().gd is gd.self
+        assert ThreadFlag.MIGRATING not in globaldata.curthread().flags
+        world.point()
+    stage.add(1)
+
+
+def migration() -> None:
+    """A thread goes to another CPU and back."""
+    world.thread(_move, 2, 0)
+    world.need(2)
+    world.to_quiescence()
+
+
+def migrations_cross() -> None:
+    """Two threads change places."""
+    world.thread(_move, 1, 0)
+    world.thread(_move, 1, 1)
+    world.to_quiescence()
+
+
+def _move_and_block(unused: u64) -> None:
+    sched.setcpu_self(find(1))
+    crit.crit_enter()
+    while ready.load() == 0:
+        sleepq.lwkt_sleep("ready")
+    crit.crit_exit()
+    sched.setcpu_self(find(0))
+    woken.add(1)
+    world.rest()
+
+
+def chase() -> None:
+    """A thread is scheduled while it moves: the message goes after it."""
+    world.thread(_move_and_block, 0, 0)
+    world.thread(_schedule, 1, 2)
+    world.to_quiescence()
+    world.check(_woken)
+
+
+def _woken() -> None:
+    assert woken.load() == 1
+
+
+def _wait_to_be_given(unused: u64) -> None:
+    """Its CPU gives it away while it is blocked."""
+    crit.crit_enter()
+    stage.store(1)
+    while ready.load() == 0:
+        sleepq.lwkt_sleep("given")
+    crit.crit_exit()
+    assert gd.cpuid == 1
+    woken.add(1)
+
+
+def _give(unused: u64) -> None:
+    while stage.load() == 0:
+        sched.switch()
+    td = world.td_of(0)
+    while ThreadFlag.BLOCKED not in td.flags:
+        sched.switch()
+    sched.giveaway(td)
+    stage.store(2)
+
+
+def _take(unused: u64) -> None:
+    while stage.load() != 2:
+        world.wait()
+    td = world.td_of(0)
+    sched.acquire(td)
+    ready.store(1)
+    sched.schedule(td)
+
+
+def giveaway() -> None:
+    """A blocked thread is given away, and taken over by a CPU that then schedules it."""
+    world.thread(_wait_to_be_given, 0, 0)
+    world.thread(_give, 0, 0)
+    world.thread(_take, 0, 1)
+    world.to_quiescence()
+    world.check(_woken)
+
+
+# --- Birth and death ------------------------------------------------------------------------
+
+
+def _newborn(unused: u64) -> None:
+    born.add(1)
+
+
+def _create(cpu: u64) -> None:
+    try:
+        sched.create(_newborn, 0, b"new", i32(cpu))
+        other = sched.create(_newborn, 0, b"new", i32(cpu), flags=ThreadFlag.NOSTART)
+        sched.start_thread(other)
+    except Errno:
+        panic("no storage")
+
+
+def births() -> None:
+    """Threads made for another CPU begin there, one at once and one when it is started."""
+    world.thread(_create, 1, 0)
+    world.need(2)
+    world.to_quiescence()
+    world.check(_both_born)
+
+
+def births_cross() -> None:
+    """Two CPUs make threads for each other."""
+    world.thread(_create, 1, 0)
+    world.thread(_create, 0, 1)
+    world.to_quiescence()
+    world.check(_all_born)
+
+
+def _both_born() -> None:
+    assert born.load() == 2
+
+
+def _all_born() -> None:
+    assert born.load() == 4
+
+
+def _end_early(unused: u64) -> None:
+    pass
+
+
+def _reuse(unused: u64) -> None:
+    """Threads that end make room for those that begin, on the same CPU."""
+    for _ in range(3):
+        try:
+            sched.create(_newborn, 0, b"new", 0)
+        except Errno:
+            panic("no storage")
+        sched.switch()
+
+
+def reaping() -> None:
+    """The storage of a thread that ended is taken for the next: never while anybody stands on its
+    stack."""
+    world.thread(_end_early, 0, 0)
+    world.thread(_reuse, 0, 0)
+    world.thread(_create, 0, 1)
+    world.to_quiescence()
+    world.check(_five_born)
+
+
+def _five_born() -> None:
+    assert born.load() == 5
