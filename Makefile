@@ -5,6 +5,7 @@
 #   make gdb     boot paused, with gdb      make test      what CI checks
 #   make bench   benchmarks                 make test-all  and the long soaks
 #   make iso     boot medium for BIOS and UEFI
+#   make trace   a run as a Perfetto trace and a picture; WORKLOAD="test NAME" chooses another
 
 PYTHON := .venv/bin/python
 KPYC := $(PYTHON) -m toolchain
@@ -13,7 +14,7 @@ FAST := $(wildcard tests/rules tests/toolchain tests/unit)
 CPUS ?= 4
 ACCEL ?= auto
 
-.PHONY: run test check test-all gdb bench iso setup kernel lint clean
+.PHONY: run test check test-all gdb bench iso trace setup kernel lint clean
 
 run: kernel
 	scripts/run --cpus $(CPUS) --accel $(ACCEL)
@@ -40,6 +41,9 @@ gdb: setup
 
 bench: setup
 	$(PYTHON) -m toolchain.bench.run
+
+trace: setup
+	scripts/trace --cpus $(CPUS) $(if $(WORKLOAD),"$(WORKLOAD)")
 
 iso: kernel
 	scripts/setup iso

@@ -9,7 +9,7 @@ Tests     tests/qemu/test_boot.py
 from kpy import Errno, Never, entry, kprintf, panic, u32, u64
 
 from kernel import console, machine, mem, prompt
-from kernel.ddb import debugger
+from kernel.ddb import debugger, trap  # noqa: F401  (trap is called by the machine)
 from kernel.lib import words
 from kernel.lwkt import sched
 from kernel.lwkt import start as lwkt_start
@@ -34,6 +34,7 @@ def kmain(magic: u32, info: u64) -> Never:
     kprintf(f"cpus: {running} of {cpus} are running\n")
     try:
         lwkt_start.run(running)                     # clocks, callouts
+        mem.start()                                 # what memory does from time to time
         sched.create(start_rest, 0, b"main", 0, Pri.KERN_DAEMON, ThreadFlag.FIXEDCPU)
     except Errno as e:
         panic(f"no memory for the first threads: error {e.code}")

@@ -240,7 +240,8 @@ class Builder:
         except OSError:
             contents = b""
         source = hashlib.sha256(contents).hexdigest()
-        key = cache.digest("scan", cache.compiler_digest(), name, str(path), source)
+        bound = sorted(self.program.binding.items())        # what the names of imports mean
+        key = cache.digest("scan", cache.compiler_digest(), name, str(path), source, str(bound))
         scan = self.cache.get(key)
         if scan is None:
             module = self.program.load(name)

@@ -16,7 +16,6 @@ def files() -> list[Path]:
     platform = ROOT / "kernel" / "platform" / PLATFORM
     return [ROOT / "kernel" / "main.py", *sorted((ROOT / "boot").glob("*.py")),
             ROOT / "kernel" / "arch" / "x86_64" / "vectors.py",
-            ROOT / "kernel" / "ddb" / "trap.py",
             ROOT / "kernel" / "lib" / "fmt.py", ROOT / "kernel" / "lib" / "memory.py",
             *sorted(platform.glob("*.py"))]
 

@@ -34,7 +34,7 @@ from kpy import (
 from kernel import machine
 from kernel.ddb import backtrace, show
 from kernel.lib import fmt, words
-from kernel.lwkt import globaldata
+from kernel.lwkt import globaldata, ktr
 from kernel.lwkt.globaldata import curthread, find, gd
 from kernel.machine import upcalls
 from kernel.machine.types import MAX_CPUS, Frame
@@ -88,9 +88,9 @@ def stop() -> Never:
             machine.power_off(STATUS_PANIC)
         machine.halt()
     kprintf(f"cpu {gd.cpuid}, thread {show.name_of(curthread())}\n")
-    backtrace.here(u64(return_address()), u64(frame_address()))
+    backtrace.here(u64(return_address()) - 1, u64(frame_address()))
     _stop_others()
-    for cpu in range(globaldata.ncpus):
+    for cpu in globaldata.numbers():
         frame = stopped[cpu]
         if frame is not None:
             kprintf(f"cpu {cpu}, thread {show.name_of(find(cpu).curthread)}\n")
@@ -119,7 +119,7 @@ def _stop_others() -> None:
     if globaldata.ncpus == 1:
         return
     machine.ipi_stop_others()
-    for cpu in range(globaldata.ncpus):
+    for cpu in globaldata.numbers():
         spins: u64 = 0
         while cpu != gd.cpuid and stopped[cpu] is None:
             pause()
@@ -149,10 +149,10 @@ def _commands(frame: Ptr[Frame]) -> None:
                 return
             case b"cpu":
                 number, ok = words.number(rest)
-                if ok and number < globaldata.ncpus:
+                if ok and globaldata.runs(number):
                     cpu = u32(number)
                 else:
-                    kprintf(f"there are CPUs 0 to {globaldata.ncpus - 1}\n")
+                    kprintf(f"there are CPUs 0 to {globaldata.cpu_limit - 1}\n")
             case b"trace" | b"bt":
                 _trace(frame, cpu, rest)
             case b"registers":
@@ -166,8 +166,8 @@ def _commands(frame: Ptr[Frame]) -> None:
                     kprintf(SHOW_HELP)
 
 
-SHOW_HELP: Final = ("ps, show tokens|ipiq|msgport|counters|interrupts, ktr [CPU [N]], "
-                    "examine ADDRESS [WORDS], symbol ADDRESS\n")
+SHOW_HELP: Final = ("ps, show tokens|ipiq|slab|msgport|counters|interrupts, ktr [CPU [N]], "
+                    "ktr on|off|clear|mask M, examine ADDRESS [WORDS], symbol ADDRESS\n")
 
 
 def show_command(command: Slice[u8], rest: Slice[u8]) -> bool:
@@ -179,11 +179,7 @@ def show_command(command: Slice[u8], rest: Slice[u8]) -> bool:
         case b"show":
             return _show(first)
         case b"ktr":
-            cpu, ok = words.number(first)
-            count, given = words.number(more)
-            if not ok or cpu >= globaldata.ncpus:
-                cpu = 0
-            show.trace(u32(cpu), count if given else 20)
+            _ktr(first, more)
         case b"examine":
             address, ok = words.number(first)
             count, given = words.number(more)
@@ -200,6 +196,34 @@ def show_command(command: Slice[u8], rest: Slice[u8]) -> bool:
     return True
 
 
+def _ktr(what: Slice[u8], more: Slice[u8]) -> None:
+    """Show a CPU's trace ring, or say what all rings are to hold."""
+    number, ok = words.number(more)
+    match what:
+        case b"on":
+            _ktr_mask(ktr.USUAL)
+        case b"off":
+            _ktr_mask(0)
+        case b"mask":
+            if ok and number <= ktr.EVERY:
+                _ktr_mask(u32(number))
+            else:
+                kprintf(f"ktr mask M: bit n for class n, up to {ktr.EVERY:#x}\n")
+        case b"clear":
+            for cpu in globaldata.numbers():
+                find(cpu).ktr.cleared = find(cpu).ktr.index.load()
+        case _:
+            which, given = words.number(what)
+            if not given or not globaldata.runs(which):
+                which = 0
+            show.trace(u32(which), number if ok else 20)
+
+
+def _ktr_mask(mask: u32) -> None:
+    for cpu in globaldata.numbers():
+        find(cpu).ktr.mask = mask
+
+
 def _show(what: Slice[u8]) -> bool:
     match what:
         case b"tokens":
@@ -208,6 +232,8 @@ def _show(what: Slice[u8]) -> bool:
             show.ipiqs()
         case b"msgport":
             show.msgports()
+        case b"slab":
+            show.slabs()
         case b"counters":
             show.counters()
         case b"interrupts":

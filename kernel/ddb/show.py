@@ -21,10 +21,11 @@ from kpy import (
 )
 
 from kernel.ddb import backtrace, symbols
-from kernel.lwkt import globaldata
+from kernel.lwkt import globaldata, ktr
 from kernel.lwkt.globaldata import find
 from kernel.lwkt.thread import HAVE_ALL, Thread, ThreadFlag
 from kernel.lwkt.token import EXCLUSIVE
+from kernel.mem import malloc_type, slab
 
 UNSAFE: Final = True     # addresses are shown, and threads are named by them
 
@@ -59,7 +60,7 @@ def state_of(td: Ptr[Thread]) -> Str:
 def ps() -> None:
     """Every thread of every CPU."""
     kprintf("cpu  thread            pri  state      crit tok  switches  wait        name\n")
-    for cpu in range(globaldata.ncpus):
+    for cpu in globaldata.numbers():
         for td in find(cpu).tdallq:
             kprintf(f"{cpu:>3}  {u64(address_of(td)):016x}  {td.pri:>3}  {state_of(td):<9}  "
                     f"{td.critcount:>4} {td.toks_stop:>3}  {td.switches:>8}  {td.wmesg:<10}  "
@@ -69,7 +70,7 @@ def ps() -> None:
 def tokens() -> None:
     """Every token that a thread holds or wants."""
     kprintf("token             name          count  exclusive  collisions  threads\n")
-    for cpu in range(globaldata.ncpus):
+    for cpu in globaldata.numbers():
         for td in find(cpu).tdallq:
             for i in range(td.toks_stop):
                 tok = td.toks[i].tok
@@ -87,11 +88,11 @@ def tokens() -> None:
 def ipiqs() -> None:
     """Message queues between CPUs: what is in them, and what went through."""
     kprintf("cpu  sent       received   full     avoided    passive   npoll  waiting for it\n")
-    for cpu in range(globaldata.ncpus):
+    for cpu in globaldata.numbers():
         g = find(cpu)
         c = ref(g.counters)
         waiting: u32 = 0
-        for source in range(globaldata.ncpus):
+        for source in globaldata.numbers():
             waiting += find(source).ipiq[cpu].fill()
         kprintf(f"{cpu:>3}  {c.ipiq_sent:<9}  {c.ipiq_received:<9}  {c.ipiq_fifofull:<7}  "
                 f"{c.ipiq_avoided:<9}  {c.ipiq_passive:<8}  {g.npoll.load_relaxed():<5}  "
@@ -101,7 +102,7 @@ def ipiqs() -> None:
 def msgports() -> None:
     """Ports of threads that have messages, or whose owner waits."""
     kprintf("thread            queued ever  waiting now  owner\n")
-    for cpu in range(globaldata.ncpus):
+    for cpu in globaldata.numbers():
         for td in find(cpu).tdallq:
             waiting: u32 = 0
             for msg in td.msgport.priority:
@@ -117,7 +118,7 @@ def counters() -> None:
     """Scheduler and contention statistics of each CPU."""
     kprintf("cpu  switches   preempt hit/miss/weird  collisions  rounds    spins  migrations  "
             "interrupts  idle%\n")
-    for cpu in range(globaldata.ncpus):
+    for cpu in globaldata.numbers():
         c = ref(find(cpu).counters)
         ticks = c.idle_ticks + c.busy_ticks
         idle = 100 * c.idle_ticks // ticks if ticks != 0 else 0
@@ -129,7 +130,7 @@ def counters() -> None:
 def interrupts() -> None:
     """Vectors that are served, by CPU."""
     kprintf("cpu  vector  count       throttled  thread\n")
-    for cpu in range(globaldata.ncpus):
+    for cpu in globaldata.numbers():
         g = find(cpu)
         for vector in range(len(g.intr.info)):
             info = g.intr.info[vector]
@@ -147,15 +148,110 @@ def trace(cpu: u32, entries: u64) -> None:
     """The last entries of a CPU's trace ring, oldest first."""
     ring = ref(find(cpu).ktr)
     end = ring.index.load_relaxed()
-    count = min(entries, end, ring.size)
-    kprintf("sequence    time              event  thread            a                 b\n")
+    count = min(entries, end - ring.cleared, ring.size)
+    kprintf("sequence    time              event           thread            a                 b\n")
     at = end - count
     while at < end:
         at += 1
         e = ref(ring.entries[at & (ring.size - 1)])
         if e.sequence == at:
-            kprintf(f"{e.sequence:<10}  {e.time:<16}  {e.event:04x}   {e.thread:016x}  {e.a:016x}  "
-                    f"{e.b:016x}\n")
+            kprintf(f"{e.sequence:<10}  {e.time:<16}  {event_name(e.event):<14}  {e.thread:016x}  "
+                    f"{e.a:016x}  {e.b:016x}\n")
+
+
+def event_name(event: ktr.Event) -> Str:
+    """The name of a trace event, as `ktr.Event` has it."""
+    match event:
+        case ktr.Event.SWITCH:
+            return "SWITCH"
+        case ktr.Event.PREEMPT:
+            return "PREEMPT"
+        case ktr.Event.SCHEDULE:
+            return "SCHEDULE"
+        case ktr.Event.CREATE:
+            return "CREATE"
+        case ktr.Event.EXIT:
+            return "EXIT"
+        case ktr.Event.MIGRATE:
+            return "MIGRATE"
+        case ktr.Event.IDLE_HALT:
+            return "IDLE_HALT"
+        case ktr.Event.IDLE_WAKE:
+            return "IDLE_WAKE"
+        case ktr.Event.TOKEN_WAIT:
+            return "TOKEN_WAIT"
+        case ktr.Event.TOKEN_DROP:
+            return "TOKEN_DROP"
+        case ktr.Event.TOKEN_REGAIN:
+            return "TOKEN_REGAIN"
+        case ktr.Event.TOKEN_SPIN:
+            return "TOKEN_SPIN"
+        case ktr.Event.IPI_SEND:
+            return "IPI_SEND"
+        case ktr.Event.IPI_RECEIVE:
+            return "IPI_RECEIVE"
+        case ktr.Event.IPI_FULL:
+            return "IPI_FULL"
+        case ktr.Event.CPUSYNC_BEGIN:
+            return "CPUSYNC_BEGIN"
+        case ktr.Event.CPUSYNC_END:
+            return "CPUSYNC_END"
+        case ktr.Event.MSG_SEND:
+            return "MSG_SEND"
+        case ktr.Event.MSG_INLINE:
+            return "MSG_INLINE"
+        case ktr.Event.MSG_REPLY:
+            return "MSG_REPLY"
+        case ktr.Event.MSG_GET:
+            return "MSG_GET"
+        case ktr.Event.MSG_ABORT:
+            return "MSG_ABORT"
+        case ktr.Event.MSG_DONE:
+            return "MSG_DONE"
+        case ktr.Event.MSG_FORWARD:
+            return "MSG_FORWARD"
+        case ktr.Event.INTR:
+            return "INTR"
+        case ktr.Event.INTR_THREAD:
+            return "INTR_THREAD"
+        case ktr.Event.TIMER:
+            return "TIMER"
+        case ktr.Event.LIVELOCK:
+            return "LIVELOCK"
+        case ktr.Event.DOORBELL:
+            return "DOORBELL"
+        case ktr.Event.SLEEP:
+            return "SLEEP"
+        case ktr.Event.WAKEUP:
+            return "WAKEUP"
+        case ktr.Event.ALLOC:
+            return "ALLOC"
+        case ktr.Event.FREE:
+            return "FREE"
+        case ktr.Event.FREE_REMOTE:
+            return "FREE_REMOTE"
+        case ktr.Event.MARK:
+            return "MARK"
+        case ktr.Event.TOKEN_GET:
+            return "TOKEN_GET"
+        case ktr.Event.TOKEN_RELEASE:
+            return "TOKEN_RELEASE"
+
+
+def slabs() -> None:
+    """What each type of memory uses, and the zones of each CPU."""
+    kprintf("type             bytes       allocations  ever\n")
+    for kind in malloc_type.types:
+        if kind is not None:
+            used = malloc_type.sum(kind)
+            kprintf(f"{kind.name:<15}  {used.memuse:<10}  {used.inuse:<11}  {used.calls}\n")
+    kprintf("cpu  zones  free  made    returned  freed by others\n")
+    for cpu in globaldata.numbers():
+        own = slab.slabs[cpu]
+        if own is not None:
+            c = ref(own.counters)
+            kprintf(f"{cpu:>3}  {own.nzones:>5}  {own.nfree_zones:>4}  {c.zones_made:<6}  "
+                    f"{c.zones_returned:<8}  {c.remote_frees}\n")
 
 
 def examine(address: u64, words: u64) -> None:
@@ -174,7 +270,7 @@ def examine(address: u64, words: u64) -> None:
 
 def thread_at(address: u64) -> Ptr[Thread] | None:
     """The thread at `address`, if there is one."""
-    for cpu in range(globaldata.ncpus):
+    for cpu in globaldata.numbers():
         for td in find(cpu).tdallq:
             if u64(address_of(td)) == address:
                 return td

@@ -21,7 +21,7 @@ from kpy import Ptr, VirtAddr, address_of, pause, pointer_at, struct, u32, u64
 
 from kernel.lwkt import crit, ipiq, ktr
 from kernel.lwkt.cpumask import AtomicCpumask, Cpumask
-from kernel.lwkt.globaldata import curthread, find, gd, ncpus
+from kernel.lwkt.globaldata import curthread, find, gd, runs
 from kernel.lwkt.ipiq import IpiFn
 
 UNSAFE: Final = True     # the record travels as a number in an IPI message
@@ -44,7 +44,7 @@ def init(sync: Ptr[Cpusync], mask: Ptr[Cpumask], func: IpiFn, arg: u64) -> None:
     sync.here = gd.cpuid in mask
     sync.count = 0
     for cpu in mask:
-        if cpu < ncpus and cpu != gd.cpuid and find(cpu).panicked == 0:
+        if runs(cpu) and cpu != gd.cpuid and find(cpu).panicked == 0:
             sync.mask.add(cpu)
             sync.count += 1
 

@@ -16,6 +16,7 @@ from typing import Final
 from kpy import (
     Array,
     Atomic,
+    Iterator,
     PerCpu,
     Ptr,
     Slice,
@@ -119,6 +120,7 @@ class Globaldata:
 
 gd: PerCpu[Globaldata] = zeroed(Globaldata)
 ncpus: u32 = 1                                      # [I] CPUs that run, fixed before they do
+cpu_limit: u32 = 1                                      # [I] all their numbers are below
 cpus: Array[Ptr[Globaldata] | None, MAX_CPUS]       # [I]
 
 
@@ -134,8 +136,23 @@ def curthread() -> Ptr[Thread]:
     return gd.curthread
 
 
+@inline
+def numbers() -> Iterator[u32]:
+    """The CPUs that run.  One that did not start leaves a gap in the numbers."""
+    cpu: u32 = 0
+    while cpu < cpu_limit:
+        if cpus[cpu] is not None:
+            yield cpu
+        cpu += 1
+
+
+def runs(cpu: u64) -> bool:
+    """Whether there is a CPU of this number, and it runs."""
+    return cpu < cpu_limit and cpus[cpu] is not None
+
+
 def find(cpu: u32) -> Ptr[Globaldata]:
-    """The Globaldata of `cpu`, which exists."""
+    """The Globaldata of `cpu`, which runs."""
     return unwrap(cpus[cpu])
 
 

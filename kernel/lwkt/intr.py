@@ -35,6 +35,7 @@ from kpy import (
     ctz,
     i32,
     implements,
+    inline,
     no_block,
     pointer_at,
     struct,
@@ -48,7 +49,7 @@ from kpy import (
 from kernel import machine
 from kernel.lib import queue
 from kernel.lib.errno import EBUSY, EINVAL
-from kernel.lwkt import crit, ipiq, ktr, sched, sleepq, splz, systimer
+from kernel.lwkt import crit, globaldata, ipiq, ktr, sched, sleepq, splz, systimer
 from kernel.lwkt.globaldata import (
     RQF_INTPEND,
     RQF_IPIQ,
@@ -78,6 +79,7 @@ class Handler:
     func: Fn[[Ptr["Handler"]], None]        # [I] may block
     arg: u64                                # [I] the driver's
     name: Str                               # [I]
+    nopoll: bool                            # [I] not to be called by emergency polling
 
 
 @struct
@@ -110,6 +112,8 @@ class IntrState:
     info: Array[Ptr[IntrInfo] | None, VECTORS]      # [o]
     pending: Array[Atomic[u64], VECTORS // 64]      # [o] noted, not served
     spurious: u64                                   # [o] nobody's
+    emergency: Ptr[Thread] | None                   # [o] polls all handlers
+    emergency_timer: systimer.Systimer              # [o]
 
 
 # --- Arrival -------------------------------------------------------------------------------
@@ -128,6 +132,7 @@ def arrived(frame: Ptr[Frame], vector: u32) -> None:
 @no_block
 def ipi_arrived(frame: Ptr[Frame]) -> None:
     """The doorbell."""
+    ktr.log(ktr.Event.DOORBELL, 0, u64(_deferred()))
     gd.reqflags.or_(RQF_IPIQ)
     _serve_pending()
 
@@ -136,6 +141,7 @@ def ipi_arrived(frame: Ptr[Frame]) -> None:
 @no_block
 def timer_expired(frame: Ptr[Frame]) -> None:
     """The one-shot timer."""
+    ktr.log(ktr.Event.TIMER, 0, u64(_deferred()))
     gd.counters.timer_interrupts += 1
     gd.reqflags.or_(RQF_TIMER)
     _serve_pending()
@@ -147,18 +153,22 @@ def post(vector: u32) -> None:
 
 
 def _note(vector: u32) -> None:
-    td = curthread()
-    deferred = td.critcount != 0 or gd.intr_nesting_level != 0
-    ktr.log(ktr.Event.INTR, vector, u64(deferred))
+    ktr.log(ktr.Event.INTR, vector, u64(_deferred()))
     gd.intr.pending[vector >> 6].or_(u64(1) << (vector & 63), order="relaxed")
     gd.reqflags.or_(RQF_INTPEND)
+
+
+@inline
+def _deferred() -> bool:
+    """Whether a critical section or a handler is in the way of what arrives."""
+    return curthread().critcount != 0 or gd.intr_nesting_level != 0
 
 
 def _serve_pending() -> None:
     """In the interrupt, interrupts off: work off what is pending, unless a critical section or a
     handler is in the way; it will do so itself when it ends."""
     td = curthread()
-    if td.critcount != 0 or gd.intr_nesting_level != 0:
+    if _deferred():
         return
     td.critcount = 1
     while True:
@@ -269,6 +279,21 @@ def _remove_handler(arg: u64, handler: u64) -> None:
     pointer_at(IntrInfo, VirtAddr(arg)).handlers.remove(pointer_at(Handler, VirtAddr(handler)))
 
 
+@throws
+def poll_all(hz: u64) -> None:
+    """Emergency polling: from now on a thread of each CPU calls every handler that allows it, `hz`
+    times a second, whether its interrupt comes or not.  For machines whose routing is broken.
+
+    Errors   ENOMEM.
+    """
+    for cpu in globaldata.numbers():
+        td = sched.create(_emergency, 0, b"emergency", i32(cpu), Pri.INT_LOW,
+                          ThreadFlag.NOSTART | ThreadFlag.FIXEDCPU)
+        find(cpu).intr.emergency = td
+        sched.start_thread(td)
+        systimer.add_periodic(find(cpu).intr.emergency_timer, find(cpu), _emergency_tick, 0, hz)
+
+
 # --- The threads ---------------------------------------------------------------------------
 
 
@@ -319,3 +344,25 @@ def _throttled(timer: Ptr[systimer.Systimer]) -> None:
             systimer.delete(timer)
         info.checked = now
         info.count_checked = info.count
+
+
+def _emergency(unused: u64) -> None:
+    """Calls all handlers of its CPU at each tick."""
+    crit.crit_enter()
+    while True:
+        for vector in range(VECTORS):
+            info = gd.intr.info[vector]
+            if info is None or info.running:
+                continue
+            crit.crit_exit()
+            for handler in info.handlers:
+                if not handler.nopoll:
+                    handler.func(handler)
+            crit.crit_enter()
+        sleepq.lwkt_sleep("poll")
+
+
+def _emergency_tick(timer: Ptr[systimer.Systimer]) -> None:
+    td = gd.intr.emergency
+    if td is not None:
+        sched.schedule(td)

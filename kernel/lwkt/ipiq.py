@@ -247,12 +247,12 @@ def _put(target: Ptr[Globaldata], func: IpiFn, arg1: u64, arg2: u64) -> u32:
     slot.func = func
     slot.arg1 = arg1
     slot.arg2 = arg2
+    ktr.log(ktr.Event.IPI_SEND, target.cpuid | u64(at) << ktr.SLOT_SHIFT, u64(address_of(func)))
 
     q.windex.store(wrapping(at + 1), order="release")       # after the slot
 
     target.ipimask.add(gd.cpuid)
     gd.counters.ipiq_sent += 1
-    ktr.log(ktr.Event.IPI_SEND, target.cpuid, u64(address_of(func)))
     gd.intr_nesting_level -= 1
     return wrapping(at + 1)
 
@@ -299,7 +299,8 @@ def _drain(q: Ptr[Ipiq], source: u32) -> bool:
         q.rindex.store(wrapping(at + 1), order="release")   # P2: the slot is copied, now free
 
         gd.counters.ipiq_received += 1
-        ktr.log(ktr.Event.IPI_RECEIVE, source, u64(address_of(message.func)))
+        ktr.log(ktr.Event.IPI_RECEIVE, source | u64(at) << ktr.SLOT_SHIFT,
+                u64(address_of(message.func)))
         message.func(message.arg1, message.arg2)
     q.running -= 1
     if q.running == 0:

@@ -180,6 +180,16 @@ def cancel_end(lk: Ptr[Lock]) -> None:
         lk.cancelling = False
 
 
+@may_block
+def lksleep(ident: u64, lk: Ptr[Lock], how: sleepq.SleepFlag, wmesg: Str, timo: u64) -> i32:
+    """tsleep() that lets go of a lock held alone, without a gap in which a wakeup is lost."""
+    sleepq.tsleep_interlock(ident, how)
+    release(lk)
+    error = sleepq.tsleep(ident, how | sleepq.SleepFlag.PINTERLOCKED, wmesg, timo)
+    exclusive(lk, NO_FLAGS)
+    return error
+
+
 def held(lk: Ptr[Lock]) -> bool:
     """Whether this thread holds it alone."""
     return lk.owner is curthread()

@@ -10,6 +10,7 @@ What a port does with a message is its back end, a table of operations:
 
     thread   one thread's own: no lock; from another CPU put and reply travel as IPI messages
     spin     several threads wait at it: a spinlock
+    serialize  the same under a serializer that every caller holds already
     inline   put calls a function, which may answer at once
     null     replies vanish; panic: replies are a mistake
 
@@ -49,7 +50,7 @@ from kpy import (
 
 from kernel.lib import queue
 from kernel.lib.errno import EASYNC
-from kernel.lwkt import crit, ipiq, ktr, sched, sleepq, spin
+from kernel.lwkt import crit, ipiq, ktr, sched, serialize, sleepq, spin
 from kernel.lwkt.globaldata import curthread, gd, mycpu
 from kernel.lwkt.thread import Thread
 
@@ -108,6 +109,7 @@ class Port:
     flags: PortFlag                             # [p]
     td: Ptr[Thread] | None                      # [I] thread ports: the owner
     lock: spin.Spinlock                         # spin ports
+    serializer: Ptr[serialize.Serializer] | None    # [I] serialize ports
     handler: Fn[[Ptr[Msg]], i32]                # [I] inline ports
     queued: u64                                 # [p] statistics: messages put
 
@@ -125,6 +127,12 @@ def init_spin_port(port: Ptr[Port]) -> None:
     """A port at which several threads may wait."""
     _init(port, SPIN_OPS)
     port.lock.name = "msgport"
+
+
+def init_serialize_port(port: Ptr[Port], slz: Ptr[serialize.Serializer]) -> None:
+    """A port whose callers hold `slz`: a driver that has one anyway needs no other lock."""
+    _init(port, SERIALIZE_OPS)
+    port.serializer = slz
 
 
 def init_inline_port(port: Ptr[Port], handler: Fn[[Ptr[Msg]], i32]) -> None:
@@ -153,6 +161,7 @@ def _init(port: Ptr[Port], ops: Ptr[PortOps]) -> None:
     port.priority.last = None
     port.flags = PortFlag(0)
     port.td = None
+    port.serializer = None
 
 
 # --- Messages ------------------------------------------------------------------------------
@@ -210,6 +219,7 @@ def domsg(port: Ptr[Port], msg: Ptr[Msg]) -> i32:
 def forwardmsg(port: Ptr[Port], msg: Ptr[Msg]) -> None:
     """Pass on a message that one has received and not answered; the reply port stays."""
     kassert(bits_of(msg.flags & (MsgFlag.QUEUED | MsgFlag.DONE | MsgFlag.REPLY)) == 0)
+    ktr.log(ktr.Event.MSG_FORWARD, u64(address_of(msg)), u64(address_of(port)))
     error = port.ops.putport(port, msg)
     if error != EASYNC:
         replymsg(msg, error)
@@ -357,6 +367,7 @@ def _thread_waitmsg(msg: Ptr[Msg], how: sleepq.SleepFlag) -> i32:
         sleepq.lwkt_sleep("waitmsg")
     if MsgFlag.QUEUED in msg.flags:
         _pull(port, msg)
+    ktr.log(ktr.Event.MSG_DONE, u64(address_of(msg)), u64(address_of(port)))
     crit.crit_exit()
     return msg.error
 
@@ -450,6 +461,7 @@ def _spin_waitmsg(msg: Ptr[Msg], how: sleepq.SleepFlag) -> i32:
         sleepq.ssleep(u64(address_of(msg)), port.lock, how, "waitmsg", 0)
     if MsgFlag.QUEUED in msg.flags:
         _pull(port, msg)
+    ktr.log(ktr.Event.MSG_DONE, u64(address_of(msg)), u64(address_of(port)))
     spin.unlock(port.lock)
     return msg.error
 
@@ -482,6 +494,75 @@ def _spin_dropmsg(port: Ptr[Port], msg: Ptr[Msg]) -> bool:
         _pull(port, msg)
     spin.unlock(port.lock)
     return queued
+
+
+# --- Serialize ports -----------------------------------------------------------------------
+
+
+def _serializer(port: Ptr[Port]) -> Ptr[serialize.Serializer]:
+    slz = unwrap(port.serializer)
+    kassert(serialize.held(slz), "the caller of a serialize port holds its serializer")
+    return slz
+
+
+def _serialize_getport(port: Ptr[Port]) -> Ptr[Msg] | None:
+    _serializer(port)
+    return _poll(port)
+
+
+def _serialize_putport(port: Ptr[Port], msg: Ptr[Msg]) -> i32:
+    _serializer(port)
+    msg.target_port = port
+    _push(port, msg)
+    _wake_port(port)
+    return EASYNC
+
+
+def _serialize_waitport(port: Ptr[Port], how: sleepq.SleepFlag) -> Ptr[Msg] | None:
+    slz = _serializer(port)
+    msg = _poll(port)
+    while msg is None:
+        port.flags |= PortFlag.WAITING
+        serialize.zsleep(u64(address_of(port)), slz, how, "waitport", 0)
+        msg = _poll(port)
+    return msg
+
+
+def _serialize_waitmsg(msg: Ptr[Msg], how: sleepq.SleepFlag) -> i32:
+    port = msg.reply_port
+    slz = _serializer(port)
+    while MsgFlag.DONE not in msg.flags:
+        msg.flags |= MsgFlag.WAITING
+        serialize.zsleep(u64(address_of(msg)), slz, how, "waitmsg", 0)
+    if MsgFlag.QUEUED in msg.flags:
+        _pull(port, msg)
+    return msg.error
+
+
+def _serialize_replyport(port: Ptr[Port], msg: Ptr[Msg]) -> None:
+    _serializer(port)
+    waiting = MsgFlag.WAITING in msg.flags
+    msg.flags &= ~(MsgFlag.WAITING | MsgFlag.INTRANSIT)
+    if MsgFlag.SYNC not in msg.flags:
+        _push(port, msg)
+        _wake_port(port)
+    msg.flags |= MsgFlag.DONE | MsgFlag.REPLY
+    if waiting:
+        sleepq.wakeup(u64(address_of(msg)))
+
+
+def _serialize_dropmsg(port: Ptr[Port], msg: Ptr[Msg]) -> bool:
+    _serializer(port)
+    queued = MsgFlag.QUEUED in msg.flags
+    if queued:
+        _pull(port, msg)
+    return queued
+
+
+def _wake_port(port: Ptr[Port]) -> None:
+    if PortFlag.WAITING in port.flags:
+        port.flags &= ~PortFlag.WAITING                 # M5
+        sleepq.wakeup(u64(address_of(port)))
 
 
 # --- The others ----------------------------------------------------------------------------
@@ -535,6 +616,9 @@ THREAD_OPS: Final = PortOps(getport=_thread_getport, putport=_thread_putport,
 SPIN_OPS: Final = PortOps(getport=_spin_getport, putport=_spin_putport, waitmsg=_spin_waitmsg,
                           waitport=_spin_waitport, replyport=_spin_replyport,
                           dropmsg=_spin_dropmsg)
+SERIALIZE_OPS: Final = PortOps(getport=_serialize_getport, putport=_serialize_putport,
+                               waitmsg=_serialize_waitmsg, waitport=_serialize_waitport,
+                               replyport=_serialize_replyport, dropmsg=_serialize_dropmsg)
 INLINE_OPS: Final = PortOps(getport=_no_getport, putport=_inline_putport, waitmsg=_no_waitmsg,
                             waitport=_no_waitport, replyport=_no_replyport,
                             dropmsg=_no_dropmsg)

@@ -181,6 +181,16 @@ def abort(m: Ptr[Mutex], link: Ptr[MutexLink]) -> bool:
     return True
 
 
+@may_block
+def mtxsleep(ident: u64, m: Ptr[Mutex], how: sleepq.SleepFlag, wmesg: Str, timo: u64) -> i32:
+    """tsleep() that lets go of a mutex held alone, without a gap in which a wakeup is lost."""
+    sleepq.tsleep_interlock(ident, how)
+    unlock(m)
+    error = sleepq.tsleep(ident, how | sleepq.SleepFlag.PINTERLOCKED, wmesg, timo)
+    lock(m)
+    return error
+
+
 def _take(m: Ptr[Mutex], td: Ptr[Thread], exclusive: bool) -> bool:
     """Under the spinlock: hold it if the present holders allow."""
     if m.count == 0:

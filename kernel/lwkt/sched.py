@@ -61,7 +61,7 @@ from kpy import (
 from kernel import machine
 from kernel.arch.x86_64 import switch as stack
 from kernel.lib.errno import ENOMEM
-from kernel.lwkt import crit, ipiq, ktr, msgport, sleepq, splz, token, upcalls
+from kernel.lwkt import crit, globaldata, ipiq, ktr, msgport, sleepq, splz, token, upcalls
 from kernel.lwkt.globaldata import (
     RQF_AST_LWKT_RESCHED,
     RQF_RUNNING,
@@ -71,7 +71,6 @@ from kernel.lwkt.globaldata import (
     find,
     gd,
     mycpu,
-    ncpus,
 )
 from kernel.lwkt.thread import HAVE_ALL, MpFlag, Pri, Thread, ThreadFlag
 
@@ -100,7 +99,7 @@ def schedule(td: Ptr[Thread]) -> None:
     elif _may_queue(td):
         td.flags &= ~ThreadFlag.BLOCKED
         _enqueue(td)
-        ktr.log(ktr.Event.SCHEDULE, u64(address_of(td)), gd.cpuid)
+        ktr.log(ktr.Event.SCHEDULE, u64(address_of(td)), gd.tdrunqcount)
         if td.preemptable:
             level = 1 if gd.intr_nesting_level == 0 else gd.preempt_level + 1
             _preempt(td, level)
@@ -251,7 +250,7 @@ def _switch_to(td: Ptr[Thread], target: Ptr[Thread]) -> None:
     target.flags |= ThreadFlag.RUNNING
     target.switches += 1
     gd.counters.switch_count += 1
-    ktr.log(ktr.Event.SWITCH, u64(address_of(target)), target.pri)
+    _trace_switch(target)
     _return_from(_low_switch(td, target))
 
 
@@ -292,6 +291,13 @@ def _send_off(prev: Ptr[Thread]) -> None:
             sleepq.wakeup(u64(address_of(ref(prev.mpflags))))
 
 
+@inline
+def _trace_switch(target: Ptr[Thread]) -> None:
+    if ktr.on(ktr.Event.SWITCH):
+        ktr.log(ktr.Event.SWITCH, u64(address_of(target)),
+                target.pri | u64(gd.tdrunqcount) << ktr.QUEUE_SHIFT)
+
+
 def _go_back(td: Ptr[Thread], victim: Ptr[Thread]) -> None:
     """R4: to the thread that we preempted.  It never lost its tokens."""
     kassert(ThreadFlag.PREEMPT_LOCK in victim.flags)
@@ -299,7 +305,7 @@ def _go_back(td: Ptr[Thread], victim: Ptr[Thread]) -> None:
     if gd.tdrunq.first is not None and gd.tdrunq.first is not victim:
         need_resched()
     victim.flags |= ThreadFlag.RUNNING
-    ktr.log(ktr.Event.SWITCH, u64(address_of(victim)), victim.pri)
+    _trace_switch(victim)
     _return_from(_low_switch(td, victim))
 
 
@@ -361,6 +367,8 @@ def _enqueue(td: Ptr[Thread]) -> None:
     """R1: behind its equals."""
     kassert(td.gd is mycpu() and curthread().critcount > 0)
     kassert(td is not ref(gd.idlethread), "the idle thread is not scheduled")
+    kassert(ThreadFlag.EXITING not in td.flags, "a thread that ended is not scheduled")
+    kassert(ThreadFlag.TSLEEPQ not in td.flags or td.wchan != 0)
     td.flags |= ThreadFlag.RUNQ
     gd.tdrunqcount += 1
     first = gd.tdrunq.first
@@ -458,6 +466,7 @@ def _arrived(arg: u64, unused: u64) -> None:
     kassert(bits_of(td.flags & OFF_CPU) == 0)
     td.flags &= ~ThreadFlag.MIGRATING
     _enqueue(td)
+    ktr.log(ktr.Event.SCHEDULE, arg, gd.tdrunqcount)
 
 
 # --- Birth and death -----------------------------------------------------------------------
@@ -488,15 +497,23 @@ def create(start: Fn[[u64], None], argument: u64, name: Slice[u8], cpu: i32 = -1
     With flag NOSTART it waits for start_thread().
     Errors   ENOMEM.
     """
-    target = find(_next_cpu.add(1, order="relaxed") % ncpus if cpu < 0 else u32(cpu))
+    target = _next_in_turn() if cpu < 0 else find(u32(cpu))
     td = _storage()
     if td is None:
         raise Errno(ENOMEM)
     init_thread(td, name, target, pri, start, argument)
     td.flags = flags
-    ktr.log(ktr.Event.CREATE, u64(address_of(td)), target.cpuid)
+    if ktr.on(ktr.Event.CREATE):
+        ktr.log(ktr.Event.CREATE, u64(address_of(td)), ktr.short(name))
     ipiq.send(target, _adopt, u64(address_of(td)), 0)
     return td
+
+
+def _next_in_turn() -> Ptr[Globaldata]:
+    while True:
+        cpu = _next_cpu.add(1, order="relaxed") % globaldata.cpu_limit
+        if globaldata.runs(cpu):
+            return find(cpu)
 
 
 def start_thread(td: Ptr[Thread]) -> None:
@@ -512,7 +529,8 @@ def exit_thread() -> Never:
     while td.refs.load() != 0:
         sleepq.tsleep(u64(address_of(ref(td.refs))), from_bits(sleepq.SleepFlag, 0), "texit", 1)
     crit.crit_enter()
-    ktr.log(ktr.Event.EXIT, u64(address_of(td)), 0)
+    if ktr.on(ktr.Event.EXIT):
+        ktr.log(ktr.Event.EXIT, u64(address_of(td)), ktr.short(td.name))
     older = gd.freetd
     gd.freetd = None
     if older is not None:

@@ -9,7 +9,7 @@ Source    DragonFly sys/kern/lwkt_serialize.c (design)
 """
 from typing import Final
 
-from kpy import Atomic, Ptr, Str, address_of, kassert, may_block, struct, u32, u64
+from kpy import Atomic, Ptr, Str, address_of, i32, kassert, may_block, struct, u32, u64
 
 from kernel.lwkt import sleepq
 from kernel.lwkt.globaldata import curthread
@@ -70,6 +70,21 @@ def leave(s: Ptr[Serializer]) -> None:
     s.owner.store_relaxed(None)
     if s.word.and_(~HELD, order="seq_cst") & WAITERS != 0:
         sleepq.wakeup_one(u64(address_of(s)))
+
+
+@may_block
+def zsleep(ident: u64, s: Ptr[Serializer], how: sleepq.SleepFlag, wmesg: Str, timo: u64) -> i32:
+    """tsleep() that lets go of a serializer, without a gap in which a wakeup is lost."""
+    sleepq.tsleep_interlock(ident, how)
+    leave(s)
+    error = sleepq.tsleep(ident, how | sleepq.SleepFlag.PINTERLOCKED, wmesg, timo)
+    enter(s)
+    return error
+
+
+def held(s: Ptr[Serializer]) -> bool:
+    """Whether this thread holds it."""
+    return s.owner.load_relaxed() is curthread()
 
 
 def handler_disable(s: Ptr[Serializer]) -> None:

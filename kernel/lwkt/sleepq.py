@@ -104,7 +104,8 @@ def wait(ident: u64, how: SleepFlag, wmesg: Str) -> None:
     if ThreadFlag.TSLEEPQ in td.flags:          # L3: else woken meanwhile
         kassert(td.wchan == ident)
         td.wmesg = wmesg
-        ktr.log(ktr.Event.SLEEP, ident, 0)
+        if ktr.on(ktr.Event.SLEEP):
+            ktr.log(ktr.Event.SLEEP, ident, ktr.text(wmesg))
         sched.deschedule_self(td)
         td.flags |= ThreadFlag.TSLEEP_DESCHEDULED
         sched.switch()
@@ -155,6 +156,8 @@ def lwkt_sleep(wmesg: Str) -> None:
     td = curthread()
     crit.crit_enter()
     td.wmesg = wmesg
+    if ktr.on(ktr.Event.SLEEP):
+        ktr.log(ktr.Event.SLEEP, 0, ktr.text(wmesg))
     td.flags |= ThreadFlag.BLOCKED
     sched.deschedule_self(td)
     sched.switch()

@@ -20,6 +20,7 @@ from kpy import (
     Never,
     VirtAddr,
     cast,
+    clz,
     i32,
     implements,
     make_slice,
@@ -33,6 +34,7 @@ from kpy import (
 )
 
 from kernel import machine
+from kernel.lib import words
 from kernel.lwkt import callout, clock, globaldata, ipiq, ktr, msgport, sched
 from kernel.lwkt import upcalls as lwkt_upcalls
 from kernel.lwkt.globaldata import find, gd, mycpu
@@ -45,8 +47,9 @@ from kernel.machine.types import MAX_CPUS
 UNSAFE: Final = True         # makes queues and rings of raw memory
 
 IDLE_STACK: Final = 16 * 1024
-KTR_ENTRIES: Final = 4096    # for each CPU; a power of two
+KTR_ENTRIES: Final = 4096    # for each CPU; a power of two, or `ktr=N` on the command line
 KTR_ENTRIES_MANY: Final = 512
+KTR_ENTRIES_MOST: Final = 1 << 20
 MANY_CPUS: Final = 16
 
 _areas: Array[VirtAddr, MAX_CPUS]       # [I] memory of each CPU: idle stack, queues, ring
@@ -85,7 +88,7 @@ def init_cpu(cpu: u32) -> None:
     ring = _areas[cpu] + IDLE_STACK + _queue_bytes(_cpus)
     # safe: the ring's memory follows the queues in the area
     ktr.start(gd.ktr, cast(MPtr[Entry], pointer_at(Entry, ring)), _ring_entries(_cpus),
-              ktr.ALL_CLASSES)
+              ktr.USUAL)
 
 
 @implements(upcalls.idle_stack)
@@ -107,13 +110,18 @@ def cpu_entered(cpu: u32) -> Never:
 
 @throws
 def run(running: u32) -> None:
-    """All CPUs that there are have called cpu_ready(), `running` of them: start their clocks.
+    """`running` CPUs have called cpu_ready(): start their clocks.  Others are forgotten.
 
     Errors   ENOMEM.
     """
     globaldata.ncpus = running
+    for cpu in range(_cpus):
+        if machine.cpu_running(cpu):
+            globaldata.cpu_limit = cpu + 1
+        else:
+            globaldata.cpus[cpu] = None
     _go.store(1, order="release")
-    for cpu in range(running):
+    for cpu in globaldata.numbers():
         clock.start(find(cpu))
         sched.create(callout.softclock, 0, b"softclock", i32(cpu), Pri.SOFT_TIMER,
                      ThreadFlag.FIXEDCPU)
@@ -124,7 +132,11 @@ def _queue_bytes(cpus: u32) -> u64:
 
 
 def _ring_entries(cpus: u32) -> u64:
-    return KTR_ENTRIES if cpus <= MANY_CPUS else KTR_ENTRIES_MANY
+    """The size of each ring: `ktr=N` rounded down to a power of two, else what costs little."""
+    wanted, given = words.number(words.value_of(machine.command_line(), b"ktr"))
+    if not given or wanted == 0:
+        return KTR_ENTRIES if cpus <= MANY_CPUS else KTR_ENTRIES_MANY
+    return u64(1) << 63 - u32(clz(min(wanted, KTR_ENTRIES_MOST)))
 
 
 def _make_queues(at: VirtAddr) -> None:

@@ -18,12 +18,14 @@ Invariants
   T4  No one waits for a token while owning another: relalltokens() lets go of all,
       getalltokens() takes all or none.  So no lock order is asked of callers.
   T5  Shared first, then exclusive, of one token would wait for itself: it panics.
+  T6  The mode of a reference that holds a token alone is WANT_EXCLUSIVE; any other bit, also
+      TRACED, sends its release the longer way.
 Locking   [a] atomic   [h] the exclusive holder   [I] fixed after init
 Tests     tests/unit/lwkt/test_token.py, tests/guest/tokens.py
 Source    DragonFly sys/kern/lwkt_token.c (design);
           Intel SDM vol. 3A, 9.1.2 "Bus Locking" (compare-and-swap)
 """
-from typing import Final, TypeAlias
+from typing import Final
 
 from kpy import (
     Array,
@@ -48,7 +50,8 @@ from kpy import (
     zeroed,
 )
 
-from kernel.lwkt import ktr, sched
+from kernel import machine
+from kernel.lwkt import globaldata, ktr, sched
 from kernel.lwkt.globaldata import curthread, gd
 from kernel.lwkt.thread import HAVE_ALL, MAX_TOKENS, MpFlag, Thread, Tokref
 
@@ -57,11 +60,13 @@ UNSAFE: Final = True      # whose reference it is is told by its address
 EXCLUSIVE: Final[u64] = 1
 EXCLREQ: Final[u64] = 2
 SHARED_STEP: Final[u64] = 4
+TRACED: Final[u64] = 8              # of Tokref.mode: the trace has seen it taken
 WANT_EXCLUSIVE: Final[u64] = EXCLUSIVE | EXCLREQ
 POOL_SIZE: Final = 16384
 PRIME_1: Final[u64] = 66555444443333333
 PRIME_2: Final[u64] = 989042931893
 BACKOFF_MAX: Final = 4096
+WINDOW_SHIFT: Final = 8            # a window is 2 ** 8 ticks of the cputimer
 SORT_AFTER: Final = 10              # failed scheduler rounds, then in order of address
 
 
@@ -101,7 +106,11 @@ class SharedToken:
         reltoken(self.token)
 
 
-Pool: TypeAlias = Array[Token, POOL_SIZE]
+@struct
+class Pool:
+    """Tokens for whatever has none of its own: see pool()."""
+    tokens: Array[Token, POOL_SIZE]
+
 
 _pool: Pool = zeroed(Pool)
 
@@ -126,6 +135,8 @@ def gettoken(tok: Ptr[Token]) -> None:
     want = _push(td, tok, WANT_EXCLUSIVE)
     if tok.count.cas(0, EXCLUSIVE):
         tok.ref.store_relaxed(want)
+        if ktr.on(ktr.Event.TOKEN_GET):
+            _trace_get(td, want)
     else:
         _gettoken_slow(td, tok, want)
 
@@ -136,6 +147,8 @@ def gettoken_shared(tok: Ptr[Token]) -> None:
     want = _push(td, tok, SHARED_STEP)
     if not _try(td, want, True):
         _contested(td, tok, want)
+    elif ktr.on(ktr.Event.TOKEN_GET):
+        _trace_get(td, want)
 
 
 def trytoken(tok: Ptr[Token]) -> bool:
@@ -143,6 +156,8 @@ def trytoken(tok: Ptr[Token]) -> bool:
     td = curthread()
     want = _push(td, tok, WANT_EXCLUSIVE)
     if _try(td, want, False):
+        if ktr.on(ktr.Event.TOKEN_GET):
+            _trace_get(td, want)
         return True
     td.toks_stop -= 1
     want.tok = None
@@ -154,6 +169,8 @@ def trytoken_shared(tok: Ptr[Token]) -> bool:
     td = curthread()
     want = _push(td, tok, SHARED_STEP)
     if _try(td, want, False):
+        if ktr.on(ktr.Event.TOKEN_GET):
+            _trace_get(td, want)
         return True
     td.toks_stop -= 1
     want.tok = None
@@ -167,7 +184,10 @@ def reltoken(tok: Ptr[Token]) -> None:
     at = td.toks_stop - 1
     held = ref(td.toks[at])
     kassert(held.tok is tok, "tokens are released in reverse order")
-    _release(held, tok)
+    if held.mode == WANT_EXCLUSIVE:
+        _release_exclusive(held, tok)
+    else:
+        _release_other(td, held, tok)
     compiler_fence()        # an interrupt that sees the shorter stack sees the token free
     td.toks_stop = at
 
@@ -192,7 +212,7 @@ def pool(address: u64) -> Ptr[Token]:
     """The token that protects whatever lies at `address`.  Never take one shared: unrelated
     addresses have the same."""
     mixed = wrapping((address * PRIME_1) ^ (address >> 16) * PRIME_2)
-    return ref(_pool[(mixed ^ (mixed >> 32)) % POOL_SIZE])
+    return ref(_pool.tokens[(mixed ^ (mixed >> 32)) % POOL_SIZE])
 
 
 def held(tok: Ptr[Token]) -> bool:
@@ -209,6 +229,7 @@ def held_any(tok: Ptr[Token]) -> bool:
     return False
 
 
+@noinline
 def relalltokens(td: Ptr[Thread]) -> None:
     """Let go of what `td`, which is about to be switched out, holds."""
     at = td.toks_stop if td.toks_have == HAVE_ALL else td.toks_have
@@ -218,6 +239,10 @@ def relalltokens(td: Ptr[Thread]) -> None:
         at -= 1
         tok = td.toks[at].tok
         if tok is not None:
+            mode = td.toks[at].mode
+            if mode & TRACED != 0:
+                ktr.log(ktr.Event.TOKEN_RELEASE, u64(address_of(tok)),
+                        u64(address_of(td)) | mode | ktr.LAPSED)
             _release(ref(td.toks[at]), tok)
 
 
@@ -243,7 +268,10 @@ def getalltokens(td: Ptr[Thread], tried: u32) -> bool:
                 if tok is not None:
                     _release(ref(td.toks[order[j]]), tok)
             return False
-    ktr.log(ktr.Event.TOKEN_REGAIN, count, 0)
+    ktr.log(ktr.Event.TOKEN_REGAIN, count, u64(address_of(td)))
+    if ktr.on(ktr.Event.TOKEN_GET):
+        for i in range(count):
+            _trace_get(td, ref(td.toks[i]))
     return True
 
 
@@ -304,13 +332,38 @@ def _try_shared(td: Ptr[Thread], want: Ptr[Tokref], tok: Ptr[Token]) -> bool:
 
 @inline
 def _release(held_ref: Ptr[Tokref], tok: Ptr[Token]) -> None:
+    """Let go of what any reference holds."""
     if held_ref.mode & EXCLUSIVE != 0:
-        kassert(tok.ref.load_relaxed() is held_ref)
-        tok.ref.store_relaxed(None)
-
-        tok.count.and_(~EXCLUSIVE, order="release")         # T1: after ref is cleared
+        _release_exclusive(held_ref, tok)
     else:
         tok.count.sub(SHARED_STEP, order="release")
+
+
+@inline
+def _release_exclusive(held_ref: Ptr[Tokref], tok: Ptr[Token]) -> None:
+    kassert(tok.ref.load_relaxed() is held_ref)
+    tok.ref.store_relaxed(None)
+
+    tok.count.and_(~EXCLUSIVE, order="release")             # T1: after ref is cleared
+
+
+@cold
+@noinline
+def _release_other(td: Ptr[Thread], held_ref: Ptr[Tokref], tok: Ptr[Token]) -> None:
+    """Shared, or once more what one has alone, or traced (T6)."""
+    if held_ref.mode & TRACED != 0:
+        ktr.log(ktr.Event.TOKEN_RELEASE, u64(address_of(tok)), u64(address_of(td)) | held_ref.mode)
+    _release(held_ref, tok)
+
+
+@cold
+@noinline
+def _trace_get(td: Ptr[Thread], held_ref: Ptr[Tokref]) -> None:
+    """Have the trace know that `td` holds a token; its release will be told as well."""
+    held_ref.mode |= TRACED
+    tok = held_ref.tok
+    if tok is not None:
+        ktr.log(ktr.Event.TOKEN_GET, u64(address_of(tok)), u64(address_of(td)) | held_ref.mode)
 
 
 @inline
@@ -329,11 +382,14 @@ def _tell(moved: Ptr[Tokref]) -> None:
         tok.ref.store_relaxed(moved)
 
 
+@cold
 @noinline
 def _gettoken_slow(td: Ptr[Thread], tok: Ptr[Token], want: Ptr[Tokref]) -> None:
     """It is not free: ours already, wanted by others, or held."""
     if not _try(td, want, True):
         _contested(td, tok, want)
+    elif ktr.on(ktr.Event.TOKEN_GET):
+        _trace_get(td, want)
 
 
 @cold
@@ -345,7 +401,10 @@ def _contested(td: Ptr[Thread], tok: Ptr[Token], want: Ptr[Tokref]) -> None:
             kassert(td.toks[i].tok is not tok or td.toks[i].mode & EXCLREQ != 0, (
                 "held shared, now wanted exclusively: it would wait for itself"))
     kassert(gd.intr_nesting_level == 0, "tokens may block: not in an interrupt")
+    ktr.log(ktr.Event.TOKEN_SPIN, u64(address_of(tok)), tok.count.load_relaxed())
     if _spin(td, want):
+        if ktr.on(ktr.Event.TOKEN_GET):
+            _trace_get(td, want)
         return
     tok.collisions.add(1, order="relaxed")
     gd.counters.token_collisions += 1
@@ -357,15 +416,29 @@ def _contested(td: Ptr[Thread], tok: Ptr[Token], want: Ptr[Tokref]) -> None:
 
 
 def _spin(td: Ptr[Thread], want: Ptr[Tokref]) -> bool:
-    """Try again with growing pauses, 1.5 times as long each; False once BACKOFF_MAX is reached."""
+    """Try again with growing pauses, 1.5 times as long each; False once BACKOFF_MAX is reached.
+
+    Of CPUs that spin for one token only one tries at a time: each has its window of the clock.
+    """
     backoff: u64 = 16
     while backoff < BACKOFF_MAX:
-        for _ in range(backoff):
+        waited: u64 = 0
+        while waited < backoff or not _my_window():
             pause()
+            waited += 1
+            if waited >= BACKOFF_MAX:
+                break
         if _try(td, want, True):
             return True
         backoff += backoff // 2
     return False
+
+
+@inline
+def _my_window() -> bool:
+    """Whether it is this CPU's turn to try hard."""
+    cpus = globaldata.cpu_limit
+    return cpus == 1 or (machine.cputimer_count() >> WINDOW_SHIFT) % cpus == gd.cpuid
 
 
 def _sort(td: Ptr[Thread], order: Slice[u32], count: u32) -> None:

@@ -42,6 +42,11 @@ def start_cpus() -> u32:
 
 
 @upcall
+def cpu_running(cpu: u32) -> bool:
+    """Whether `cpu` is one of those that start_cpus() counted."""
+
+
+@upcall
 def cpu_ready() -> None:
     """Called by an application processor once the kernel's structures for it are made."""
 

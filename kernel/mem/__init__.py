@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Kernel memory: frames, addresses, and allocators for what the kernel makes of them.
 
-Each layer keeps, for each CPU, a part that needs a critical section only; locks are taken, and other
-CPUs spoken to, a batch at a time.  Nobody allocates in an IPI callback.
+Each layer keeps, for each CPU, a part that needs a critical section only; locks are taken, and
+other CPUs spoken to, a batch at a time.  Nobody allocates in an IPI callback.
 
 page         physical frames by colour; the one place where allocators sleep (wait())
 kva          kernel addresses, mapping, and TLBs that follow in batches
@@ -15,9 +15,9 @@ setup        bringing it up, CPU by CPU; what is done from time to time
 flags        how to allocate
 """
 from kernel.mem.flags import INTNOWAIT, INTWAIT, NOWAIT, SYSNOWAIT, M
-from kernel.mem.slab import free_address, kfree, kmalloc, kmalloc_nowait, new
 from kernel.mem.malloc_type import MallocType
-from kernel.mem.setup import init, trim
+from kernel.mem.setup import init, start, trim
+from kernel.mem.slab import free_address, kfree, kmalloc, kmalloc_nowait, new
 
 __all__ = [
     "INTNOWAIT",
@@ -32,5 +32,6 @@ __all__ = [
     "kmalloc",
     "kmalloc_nowait",
     "new",
+    "start",
     "trim",
 ]

@@ -21,7 +21,7 @@ Invariants
       xindex.
   B2  A slab is active or alternate on one CPU, or on one list of its type, or retired, or free.
   B3  aindex moves only on the CPU whose slab it is, or under the type's lock if it is nobody's.
-  B4  A retired slab is reused only after every CPU has executed a message sent after it was retired.
+  B4  A retired slab is reused only after every CPU has executed a message sent after that.
   B5  An object's bit is set in the slab's bitmap exactly while it is in use.
 Locking   [l] the type's lock   [o] the CPU, in a critical section   [a] atomic   [I] fixed
 Tests     tests/unit/mem/test_kmalloc_obj.py, tests/guest/memory.py
@@ -39,7 +39,6 @@ from kpy import (
     address_of,
     cast,
     fault_site,
-    inline,
     noinline,
     panic,
     pause,
@@ -257,13 +256,13 @@ def _exchange(kind: Ptr[ObjType], mine: Ptr[Mine]) -> Ptr[ObjSlab] | None:
         if found is not None:
             kind.nfull -= 1
             return found
-        looked: u32 = 0
+        left: u32 = LOOK_AT
         for slab in kind.empty:
             if available(slab) != 0:
                 kind.empty.remove(slab)
                 return slab
-            looked += 1
-            if looked == LOOK_AT:
+            left -= 1
+            if left == 0:
                 break
     return None
 
@@ -337,11 +336,11 @@ def _zero(item: u64, size: u64) -> None:
 def poll() -> None:
     """Sort the slabs of all types, retire those not needed, reuse those that have waited.
 
-    Once a second, on each CPU.  Context: thread, no spinlock.
+    Once a second, on each CPU; sorting is the first one's.  Context: thread, no spinlock.
     """
     for i in range(MAX_TYPES):
         kind = types[i]
-        if kind is not None:
+        if kind is not None and gd.cpuid == 0:
             _sort(kind)
             while (slab := _surplus(kind)) is not None:
                 _retire(slab)
@@ -357,7 +356,7 @@ def destroy(kind: Ptr[ObjType]) -> None:
     """
     with types_lock:
         types[kind.number] = None
-    for cpu in range(globaldata.ncpus):
+    for cpu in globaldata.numbers():
         _drop(kind, ref(kind.mine[cpu]).active)
         _drop(kind, ref(kind.mine[cpu]).alternate)
         kind.mine[cpu] = Mine()
@@ -446,10 +445,10 @@ def _advance() -> None:
         while (slab := grace.next.pop_front()) is not None:
             grace.waiting.push_back(slab)
         grace.flying = True
-        for cpu in range(globaldata.ncpus):
-            if cpu != gd.cpuid and find(cpu).panicked == 0:
+        for cpu in globaldata.numbers():
+            if cpu != gd.cpuid and kva.runs(cpu):
                 grace.pending.add(cpu)
-        for cpu in range(globaldata.ncpus):         # after the mask
+        for cpu in globaldata.numbers():         # after the mask
             if cpu != gd.cpuid and cpu in grace.pending:
                 ipiq.send_passive(find(cpu), _passed, u64(address_of(grace)), 0)
     crit.crit_exit()
@@ -465,12 +464,12 @@ def _passed(record: u64, unused: u64) -> None:
 
 def _wait_for_grace() -> None:
     """Ask those who have not answered, with a doorbell."""
-    for cpu in range(globaldata.ncpus):
+    for cpu in globaldata.numbers():
         if cpu != gd.cpuid and cpu in local.grace.pending:
-            if find(cpu).panicked != 0:
-                local.grace.pending.discard(cpu)
-            else:
+            if kva.runs(cpu):
                 ipiq.wait(find(cpu), ipiq.send(find(cpu), _ring, 0, 0))
+            else:
+                local.grace.pending.discard(cpu)
 
 
 def _ring(unused1: u64, unused2: u64) -> None:

@@ -11,10 +11,10 @@ notes it in a batch.  A full batch is launched: each other running CPU gets one
 passive IPI message, at its next look or tick drops all the batch's pages from its TLB one by one,
 and clears its bit in the batch's mask, which so holds the CPUs that may still have a translation.
 Ranges whose mask is empty are harvested: only then can they be allocated again.  Nobody is
-interrupted for it, nobody waits, unless a CPU has more than BATCHES batches in flight; then it rings
-the bells and waits for the oldest.  Frames are freed at once: a stale translation of a freed range
-is harmless, as nobody may use a freed address.  Page tables are never freed, so what CPUs cache of
-their upper levels stays true.
+interrupted for it, nobody waits, unless a CPU has more than BATCHES batches in flight; then it
+rings the bells and waits for the oldest.  Frames are freed at once: a stale translation of a freed
+range is harmless, as nobody may use a freed address.  Page tables are never freed, so what CPUs
+cache of their upper levels stays true.
 
 Invariants
   V1  Segments cover kernel_space() without gap or overlap, in order; no two free ones are
@@ -26,7 +26,8 @@ Invariants
   V4  CPU c's bit is in a launched batch's mask until c has invalidated every range of the batch.
   V5  A range of 2**n pages, n <= 5, is aligned to its size.
   V6  map_range() maps all pages, or none.
-Locking   [l] arena.lock   [o] the owning CPU, in a critical section   [a] atomic   [I] fixed after init
+Locking   [l] arena.lock   [o] the owning CPU, in a critical section   [a] atomic
+          [I] fixed after init
 Tests     tests/unit/mem/test_kva.py, tests/guest/memory.py
 Source    Bonwick and Adams, "Magazines and Vmem" (USENIX 2001), section 4: boundary tags;
           Intel SDM vol. 3A, 4.10.5 "Propagation of Paging-Structure Changes to Multiple Processors"
@@ -80,6 +81,7 @@ BATCH_PAGES: Final = 2048       # launch even if there is room: invalidating tak
 HASH: Final = 4096
 MAP_LOCKS: Final = 64
 SIZES: Final = 64
+TRIES: Final = 64              # segments of one size looked at before larger ones
 NO_PROT: Final = Prot(0)
 
 
@@ -355,8 +357,8 @@ def shootdown(va: u64, pages: u64) -> None:
     machine.pmap_invalidate(VirtAddr(va), pages)
     sequence: Array[u32, MAX_CPUS]
     sent: Cpumask
-    for cpu in range(globaldata.ncpus):
-        if _runs(cpu) and cpu != gd.cpuid:
+    for cpu in globaldata.numbers():
+        if runs(cpu) and cpu != gd.cpuid:
             sequence[cpu] = ipiq.send(find(cpu), _drop, va, pages)
             sent.add(cpu)
     for cpu in sent:
@@ -390,11 +392,11 @@ def _launch(batch: Ptr[Batch]) -> None:
     """Let every other CPU know of a batch.  Its own TLB this CPU has seen to."""
     batch.flying = True
     local.counters.launched += 1
-    for cpu in range(globaldata.ncpus):
-        if cpu != gd.cpuid and _runs(cpu):
+    for cpu in globaldata.numbers():
+        if cpu != gd.cpuid and runs(cpu):
             batch.stale.add(cpu)
 
-    for cpu in range(globaldata.ncpus):             # after the mask: V4
+    for cpu in globaldata.numbers():             # after the mask: V4
         if cpu != gd.cpuid and cpu in batch.stale:
             ipiq.send_passive(find(cpu), _invalidate, u64(address_of(batch)), 0)
     if batch.stale.empty():
@@ -439,7 +441,7 @@ def _wait_for(batch: Ptr[Batch]) -> None:
     stale: Cpumask
     batch.stale.read(stale)
     for cpu in stale:
-        if _runs(cpu):
+        if runs(cpu):
             ipiq.wait(find(cpu), ipiq.send(find(cpu), _ring, 0, 0))     # after the batch: in order
         else:
             batch.stale.discard(cpu)                # it has panicked, and translates no more
@@ -452,7 +454,7 @@ def _ring(unused1: u64, unused2: u64) -> None:
     """A message that does nothing but come after others."""
 
 
-def _runs(cpu: u32) -> bool:
+def runs(cpu: u32) -> bool:
     """Whether a CPU executes messages."""
     other = globaldata.cpus[cpu]
     return other is not None and other.panicked == 0
@@ -508,15 +510,16 @@ def _take(size: u64, align: u64) -> u64:
     while lists != 0:
         number = ctz(lists)
         lists &= lists - 1
-        tries: u32 = 0
+        left: u32 = TRIES
         for segment in arena.free[number]:
             base = (segment.base + align - 1) & ~(align - 1)
             if base + size <= segment.base + segment.size:
                 _cut(segment, base, size)
                 return base
-            tries += 1
-            if tries == 64 and lists != 0:
-                break
+            if lists != 0:
+                left -= 1
+                if left == 0:
+                    break
     return 0
 
 

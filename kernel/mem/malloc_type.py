@@ -5,8 +5,8 @@
 
 A type gets a number at its first use.  Each CPU has an array of counters by that number, so that
 counting takes no lock, and few instructions: a CPU is granted LOOSE bytes of a type at a time and
-counts down what is left of them.  The type adds up what it granted; that number only rises, and once
-it would pass the limit it is replaced by an exact sum over the CPUs.
+counts down what is left of them.  The type adds up what it granted; that number only rises, and
+once it would pass the limit it is replaced by an exact sum over the CPUs.
 
 Invariants
   Y1  Of one CPU alone the numbers mean nothing (it frees what others allocated); sum() is exact
@@ -176,7 +176,7 @@ def sum(kind: Ptr[MallocType]) -> Sum:
     if kind.index == 0:
         return total
     frees: u64 = 0
-    for cpu in range(globaldata.ncpus):
+    for cpu in globaldata.numbers():
         theirs = cpu_uses[cpu]
         if theirs is not None:
             use = ref(theirs[kind.index])
@@ -193,7 +193,7 @@ def forget(kind: Ptr[MallocType]) -> None:
     if kind.index == 0:
         return
     with lock:
-        for cpu in range(globaldata.ncpus):
+        for cpu in globaldata.numbers():
             theirs = cpu_uses[cpu]
             if theirs is not None:
                 theirs[kind.index] = Use()

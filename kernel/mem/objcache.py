@@ -4,8 +4,8 @@
 Each CPU has two magazines of pointers, `loaded` and `previous`, which only it touches: to get an
 object is to pop one, to put one back is to push it.  When both are empty (or full) whole magazines
 are exchanged with the depot, under its spinlock: two are enough that a CPU that gets and puts by
-turns never goes there.  Only when the depot has no full magazine is an object made, and only when it
-has no empty one is one destroyed.
+turns never goes there.  Only when the depot has no full magazine is an object made, and only when
+it has no empty one is one destroyed.
 
 Invariants
   O1  rounds <= capacity; magazines in the depot are full, or empty.
@@ -13,7 +13,8 @@ Invariants
       end, the destructor before it goes back there.
   O3  There are never more than `limit` objects; unallocated is the limit less those that there are.
   O4  A CPU's magazines are touched by that CPU only, in a critical section.
-Locking   [o] the CPU, in a critical section   [d] depot.lock   [a] atomic   [I] fixed after create()
+Locking   [o] the CPU, in a critical section   [d] depot.lock   [a] atomic
+          [I] fixed after create()
 Tests     tests/unit/mem/test_objcache.py, tests/guest/memory.py
 Source    Bonwick and Adams, "Magazines and Vmem" (USENIX 2001), section 3;
           DragonFly sys/kern/kern_objcache.c (capacity, limit, waiting)
@@ -31,7 +32,6 @@ from kpy import (
     address_of,
     cast,
     fault_site,
-    i64,
     inline,
     pointer_at,
     ref,
@@ -311,7 +311,7 @@ def _free_magazines(cache: Ptr[ObjCache]) -> None:
 def _wait(cache: Ptr[ObjCache]) -> None:
     """Sleep until an object comes back, or memory may be there again."""
     if cache.depot.unallocated != 0:
-        page.wait("objcache")
+        page.wait(1, "objcache")
         return
     ident = u64(address_of(ref(cache.depot)))
     cache.depot.waiters.add(1)

@@ -11,8 +11,8 @@ spinlock; each CPU allocates from its own slice of the colours, so that two CPUs
 A cached frame still holds what its last user left: reuse() gives it back to him, if it has not
 been allocated to somebody else meanwhile.
 
-How much is left is one atomic number, to which each CPU adds what it gathered; only near a threshold
-are the queues counted.  The last pages are for those who say so: see enough().
+How much is left is one atomic number, to which each CPU adds what it gathered; only near a
+threshold are the queues counted.  The last pages are for those who say so: see enough().
 
 Invariants
   F1  A frame is FREE or CACHE exactly while it is on that queue of its colour.
@@ -274,17 +274,17 @@ def unwire(page: Ptr[Page]) -> None:
 
 
 @hook("page_wait")
-def wait(wmesg: Str) -> None:
-    """Sleep until pages have been freed, or for a second.  The one place where allocators sleep.
+def wait(pages: u64, wmesg: Str) -> None:
+    """Sleep until there may be `pages` pages, or for a second.  The one place where allocators
+    sleep; always, if only for a tick: what is short may be something else than pages, and others
+    must run that they can be freed.
 
     Context  thread, no spinlock.
     """
     waiters.add(1)
     sleepq.tsleep_interlock(_ident())
-    if enough(M.WAITOK, 1):
-        sleepq.tsleep_remove()
-    else:
-        sleepq.tsleep(_ident(), sleepq.SleepFlag.PINTERLOCKED, wmesg, WAIT_TICKS)
+    ticks: u64 = 1 if enough(M.WAITOK, pages) else WAIT_TICKS
+    sleepq.tsleep(_ident(), sleepq.SleepFlag.PINTERLOCKED, wmesg, ticks)
     waiters.sub(1)
 
 

@@ -2,9 +2,9 @@
 """kmalloc: memory of any size, from slabs that belong to CPUs.
 
 A zone is 32 to 128 KiB of memory, aligned to its size, cut into chunks of one of 80 sizes.  It
-belongs to the CPU that made it: only that CPU allocates from it.  A chunk's zone is found by masking
-its address.  Requests of whole pages, or of a quarter of a zone and more, are pages of their own;
-the first frame's slot holds their number, where that of a slab page holds -(cpu + 1).
+belongs to the CPU that made it: only that CPU allocates from it.  A chunk's zone is found by
+masking its address.  Requests of whole pages, or of a quarter of a zone and more, are pages of
+their own; the first frame's slot holds their number, that of a slab page -(cpu + 1).
 
 Freeing on another CPU: the chunk is pushed on the zone's `rchunks`, where the owner collects it
 when it runs out.  Only if the zone is off the owner's active list (`rsignal`), and rchunks was
@@ -17,7 +17,9 @@ The common cases take no slow path: a chunk on the list of the first active zone
 type may use without asking (malloc_type); freeing to a zone of this CPU that is active.  `owner`
 is set in such zones only.  In a zone made under `debug` it is never set, and free chunks are kept
 aside: every operation goes the slow way, which checks for double frees (a bitmap) and for writes to
-freed memory (filled with 0xdeadc0de); the fast path does not know of it.
+freed memory (filled with 0xdeadc0de); the fast path does not know of it.  `debug` is a variable,
+not a kind of build, because it costs nothing while it is off.  Events of ktr are written on the
+slow way only.
 
 Invariants
   Z1  Only the owner CPU touches a zone, but for rchunks, rsignal and rcount.
@@ -29,12 +31,12 @@ Invariants
   Z5  rcount counts the pushes and messages that may still look at the zone; while it is not 0 the
       zone is not free.
   Z6  Chunks of a power of two are aligned to their size; all to the largest power of two in theirs.
-  Z8  slab.quick[c] is the first active zone of class c, or `nobody`, which has no chunks.
   Z7  No zone is returned to kva in an IPI callback: only when allocating, or in trim() and drain().
+  Z8  slab.quick[c] is the first active zone of class c, or `nobody`, which has no chunks.
 Locking   [o] the owner CPU, in a critical section   [a] atomic   [I] fixed after _new_zone()
 Tests     tests/unit/mem/test_slab.py, tests/guest/memory.py
 Source    DragonFly sys/kern/kern_slaballoc.c (design)
-Decision  docs/decisions/0006-a-remote-free-pins-first.md
+Decision  docs/decisions/0008-a-remote-free-pins-first.md
 """
 from typing import Final
 
@@ -53,8 +55,8 @@ from kpy import (
     cast,
     clz,
     cold,
-    comptime,
     compiler_fence,
+    comptime,
     fault_site,
     i32,
     inline,
@@ -77,7 +79,7 @@ from kpy import (
 
 from kernel import machine
 from kernel.lib import queue
-from kernel.lwkt import crit, ipiq, splz
+from kernel.lwkt import crit, ipiq, ktr, splz
 from kernel.lwkt.globaldata import RQF_PENDING, Globaldata, curthread, find, gd, mycpu
 from kernel.lwkt.thread import Thread
 from kernel.machine.types import MAX_CPUS, PAGE_SHIFT, PAGE_SIZE
@@ -114,8 +116,10 @@ def chunk_sizes():
 @comptime
 def small_classes():
     """The class of (size - 1) // 8, for sizes up to SMALL."""
-    sizes = chunk_sizes()
-    return [[c for c in range(len(sizes)) if sizes[c] >= 8 * (i + 1)][0] for i in range(SMALL // 8)]
+    classes = []
+    for wanted in range(8, SMALL + 1, 8):
+        classes.append(len([size for size in chunk_sizes() if size < wanted]))
+    return classes
 
 
 CHUNK_SIZES: Final[Array[u32, NZONES]] = chunk_sizes()
@@ -260,9 +264,10 @@ def kmalloc_nowait(size: u64, kind: Ptr[MallocType], how: M) -> Ptr[u8] | None:
 
 @inline
 def new(cls: Type[T], kind: Ptr[MallocType], how: M) -> Ptr[T] | None:
-    """A zeroed T, or None as kmalloc().  Whoever asks fills in the pointers that may not be null."""
-    # safe: sizeof(T) bytes, aligned, that are nobody else's
-    return cast(Ptr[T] | None, kmalloc(sizeof(T), kind, how | M.ZERO))
+    """A zeroed T, or None as kmalloc().  Who asks fills in the pointers that may not be null."""
+    memory = kmalloc(sizeof(cls), kind, how | M.ZERO)
+    # safe: so many bytes, aligned, that are nobody else's
+    return None if memory is None else pointer_at(cls, VirtAddr(u64(address_of(memory))))
 
 
 @inline
@@ -334,7 +339,7 @@ def _kmalloc_wait(size: u64, kind: Ptr[MallocType], how: M) -> Ptr[u8] | None:
         if M.NULLOK in how and not malloc_type.admit(kind, size):
             return None                         # it is the limit, not memory
         drain()
-        page.wait("kmalloc")
+        page.wait(max(size, zone_size) >> PAGE_SHIFT, "kmalloc")
 
 
 def _admitted(size: u64, kind: Ptr[MallocType], how: M) -> bool:
@@ -370,6 +375,7 @@ def _attempt(size: u64, kind: Ptr[MallocType], how: M) -> Ptr[u8] | None:
     address = _large(wanted >> PAGE_SHIFT, how) if large else _small(zindex, how)
     if address != 0:
         malloc_type.count(kind, wanted)
+        ktr.log(ktr.Event.ALLOC, address, wanted)
     crit.crit_exit()
     if address == 0:
         return None
@@ -470,9 +476,10 @@ def free_address(address: u64, kind: Ptr[MallocType]) -> None:
             nused = zone.nused - 1
             zone.nused = nused
             if nused == 0:
-                _freed_last(zone)
+                _freed_last(address)    # the address: it is where a first argument is passed
             elif _leave(td):
-                _left(pointer_at(u8, VirtAddr(address)))
+                splz.crit_exit_pending()
+                compiler_fence()        # a call, not a jump: then only this path sets up a frame
             return
         _free_missed(address, kind)
         return
@@ -481,9 +488,9 @@ def free_address(address: u64, kind: Ptr[MallocType]) -> None:
 
 @cold
 @noinline
-def _freed_last(zone: Ptr[Zone]) -> None:
+def _freed_last(address: u64) -> None:
     """The rest of free_address() where all chunks of the zone are free now."""
-    _retire(zone, 1)
+    _retire(pointer_at(Zone, VirtAddr(address & zone_mask)), 1)     # safe: as in free_address()
     crit.crit_exit()
 
 
@@ -517,6 +524,7 @@ def _free_slow(address: u64, kind: Ptr[MallocType]) -> None:
     if zone.debug:
         _poison(zone, address)
     crit.crit_enter()
+    ktr.log(ktr.Event.FREE, address, zone.chunk_size)
     malloc_type.discount(kind, zone.chunk_size)
     chunk = pointer_at(Chunk, VirtAddr(address))
     if zone.cpu == gd.cpuid:
@@ -559,6 +567,7 @@ def _push_remote(zone: Ptr[Zone], chunk: Ptr[Chunk]) -> None:
     """Free a chunk of another CPU's zone.  See the header.  Critical section."""
     slab.counters.remote_frees += 1
     owner = zone.cpu
+    ktr.log(ktr.Event.FREE_REMOTE, u64(address_of(chunk)), owner)
     pinned = False
     while True:
         head = zone.rchunks.load_relaxed()

@@ -1,27 +1,31 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the core's operations cost: `figure NAME VALUE` lines, in cputimer ticks an operation.
+"""What the core's operations cost: `figure NAME VALUE HZ` lines: hundredths of cputimer ticks an
+operation, and the ticks of a second.
 
 Under -icount the timer ticks once an instruction, so the figures are guest instructions and repeat;
-toolchain/bench/kernel.py reads them.
+toolchain/bench/nucleus.py reads them.
 """
 from typing import Final
 
 from kpy import (
+    Array,
     Atomic,
     Ptr,
     Str,
+    compiler_fence,
     i32,
     kprintf,
     may_block,
     ref,
     table,
+    u8,
     u32,
     u64,
     unwrap,
     zeroed,
 )
 
-from kernel import machine
+from kernel import machine, mem
 from kernel.lwkt import crit, intr, ipiq, msgport, sched, sleepq, token
 from kernel.lwkt.globaldata import curthread, find, gd
 from kernel.lwkt.msgport import Msg, Port
@@ -45,7 +49,20 @@ over: Atomic[u32]
 
 
 def show(name: Str, ticks: u64, rounds: u64) -> None:
-    kprintf(f"figure {name} {ticks * 100 // rounds}\n")     # in hundredths
+    kprintf(f"figure {name} {ticks * 100 // rounds} {machine.cputimer_hz()}\n")
+
+
+def show_loop(name: Str, ticks: u64) -> None:
+    """show() for ROUNDS rounds of a loop, whose own cost is taken off."""
+    show(name, ticks - min(ticks, _loop_cost()), ROUNDS)
+
+
+def _loop_cost() -> u64:
+    """Ticks of ROUNDS rounds of a loop that does nothing."""
+    began = machine.cputimer_count()
+    for _ in range(ROUNDS):
+        compiler_fence()
+    return machine.cputimer_count() - began
 
 
 def _clock_cost() -> u64:
@@ -119,7 +136,8 @@ def figure_switch() -> None:
     support.spawn(_rotate, ROUNDS, 0)
     support.spawn(_rotate, ROUNDS, 0)
     support.join()
-    show("lwkt.switch", sum_ - 2 * ROUNDS * _clock_cost(), 2 * ROUNDS)
+    clock = 2 * ROUNDS * _clock_cost()
+    show("lwkt.switch", sum_ - min(clock, sum_), 2 * ROUNDS)
 
 
 @table("guest_test", 91)
@@ -130,12 +148,12 @@ def figure_token() -> None:
     for _ in range(ROUNDS):
         token.gettoken(tok)
         token.reltoken(tok)
-    show("token.pair", machine.cputimer_count() - began, ROUNDS)
+    show_loop("token.pair", machine.cputimer_count() - began)
     began = machine.cputimer_count()
     for _ in range(ROUNDS):
         token.gettoken_shared(tok)
         token.reltoken(tok)
-    show("token.shared_pair", machine.cputimer_count() - began, ROUNDS)
+    show_loop("token.shared_pair", machine.cputimer_count() - began)
 
 
 def _at_once(msg: Ptr[Msg]) -> i32:
@@ -184,7 +202,7 @@ def figure_message() -> None:
     began = machine.cputimer_count()
     for _ in range(ROUNDS):
         msgport.domsg(inline_port, msg)
-    show("msgport.inline", machine.cputimer_count() - began, ROUNDS)
+    show_loop("msgport.inline", machine.cputimer_count() - began)
     _round_trip("msgport.round_trip", 0)
     if support.cpus() > 1:
         _round_trip("msgport.round_trip_other_cpu", 1)
@@ -225,3 +243,86 @@ def figure_interrupt() -> None:
         crit.crit_exit()
     show("intr.to_thread", sum_, ROUNDS)
     interrupts.register_with(interrupts.serve)
+
+
+kind: mem.MallocType = mem.MallocType(name="figures")
+items: Array[Ptr[u8] | None, ROUNDS]
+freed: Atomic[u32]
+
+
+@table("guest_test", 95)
+def figure_kmalloc_pair() -> None:
+    """kmalloc and kfree of 64 bytes, by one CPU."""
+    for _ in range(WARM):
+        mem.kfree(unwrap(mem.kmalloc(64, kind, mem.NOWAIT)), kind)
+    began = machine.cputimer_count()
+    for _ in range(ROUNDS):
+        item = mem.kmalloc(64, kind, mem.NOWAIT)
+        if item is not None:
+            mem.kfree(item, kind)
+    show_loop("kmalloc.pair", machine.cputimer_count() - began)
+
+
+def _free_all(unused: u64) -> None:
+    began = machine.cputimer_count()
+    for i in range(ROUNDS):
+        item = items[i]
+        if item is not None:
+            mem.kfree(item, kind)
+    show("kmalloc.remote_free", machine.cputimer_count() - began, ROUNDS)
+    support.done()
+
+
+@table("guest_test", 96)
+def figure_remote_free() -> None:
+    """kfree of what another CPU allocated."""
+    if support.cpus() < 2:
+        return
+    for i in range(ROUNDS):
+        items[i] = mem.kmalloc(64, kind, mem.NOWAIT)
+    support.spawn(_free_all, 0, 1)
+    support.join()
+
+
+def _contend(rounds: u64) -> None:
+    for _ in range(rounds):
+        token.gettoken(tok)
+        token.reltoken(tok)
+    support.done()
+
+
+@table("guest_test", 97)
+def figure_contended_token() -> None:
+    """gettoken and reltoken while another CPU does the same with the same token."""
+    if support.cpus() < 2:
+        return
+    token.init(tok, "contended")
+    began = machine.cputimer_count()
+    support.spawn(_contend, 50 * ROUNDS, 0)
+    support.spawn(_contend, 50 * ROUNDS, 1)
+    support.join()
+    show("token.contended_pair", machine.cputimer_count() - began, 100 * ROUNDS)
+
+
+@table("guest_test", 98)
+def figure_asynchronous() -> None:
+    """Messages to a thread of this CPU, 32 under way: send, serve, reply, take the reply."""
+    server.store(None)
+    support.spawn(_serve, 0, 0)
+    while server.load() is None:
+        support.pause_ticks(1)
+    port = unwrap(server.load())
+    msgs: Array[Msg, 32] = zeroed(Array[Msg, 32])
+    for i in range(32):
+        msgport.init(msgs[i], curthread().msgport)
+        msgs[i].command = 1
+    began = machine.cputimer_count()
+    for _ in range(ROUNDS // 32):
+        for i in range(32):
+            msgport.sendmsg(port, msgs[i])
+        for _ in range(32):
+            msgport.waitport(curthread().msgport)
+    show("msgport.asynchronous", machine.cputimer_count() - began, ROUNDS // 32 * 32)
+    msgs[0].command = 0
+    msgport.domsg(port, msgs[0])
+    support.join()

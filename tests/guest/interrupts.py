@@ -108,3 +108,19 @@ def storms_are_throttled() -> None:
         support.pause_ticks(10)
         assert support.elapsed_ms(began) < 10_000, "it stays throttled though all is calm"
     intr.livelock_limit = old
+
+
+@table("guest_test", 82)
+def emergency_polling_calls_what_never_interrupts() -> None:
+    """With polling on, a handler whose interrupt never comes is called all the same."""
+    register_with(serve)
+    served.store(0)
+    try:
+        intr.poll_all(100)
+    except Errno as e:
+        panic(f"no memory: error {e.code}")
+    began = machine.cputimer_count()
+    while served.load() < 10:
+        support.pause_ticks(2)
+        assert support.elapsed_ms(began) < 10_000
+    kprintf(f"called {served.load()} times without an interrupt\n")

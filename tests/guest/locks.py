@@ -2,10 +2,10 @@
 """Spinlocks, update counters, mutexes, the lock manager, serializers."""
 from typing import Final
 
-from kpy import Atomic, kprintf, table, u32, u64, zeroed
+from kpy import Atomic, address_of, kprintf, ref, table, u32, u64, zeroed
 
 from kernel.lib.errno import EBUSY, EDEADLK, ENOLCK, EWOULDBLOCK
-from kernel.lwkt import lockmgr, mutex, sched, serialize, spin
+from kernel.lwkt import lockmgr, mutex, sched, serialize, sleepq, spin
 from tests.guest import support
 
 UNSAFE: Final = True        # locks begin as zeroed storage
@@ -227,3 +227,49 @@ def serializers_exclude() -> None:
     assert count == u64(2 * support.cpus()) * (ROUNDS // 10)
     assert srl.word.load() == 0
     kprintf(f"{count} increments\n")
+
+
+def _sleeper_under(which: u64) -> None:
+    """Wait for count to reach 1 under each kind of lock, let go of while asleep."""
+    if which == 0:
+        mutex.lock(mtx)
+        while count == 0:
+            mutex.mtxsleep(u64(address_of(ref(count))), mtx, sleepq.NO_FLAGS, "mtxsleep", 0)
+        mutex.unlock(mtx)
+    elif which == 1:
+        lockmgr.exclusive(lk, lockmgr.NO_FLAGS)
+        while count == 0:
+            lockmgr.lksleep(u64(address_of(ref(count))), lk, sleepq.NO_FLAGS, "lksleep", 0)
+        lockmgr.release(lk)
+    else:
+        serialize.enter(srl)
+        while count == 0:
+            serialize.zsleep(u64(address_of(ref(count))), srl, sleepq.NO_FLAGS, "zsleep", 0)
+        serialize.leave(srl)
+    support.done()
+
+
+@table("guest_test", 65)
+def sleeping_lets_go_of_the_lock() -> None:
+    """mtxsleep, lksleep and zsleep: the lock is free meanwhile, and no wakeup is lost."""
+    global count
+    for round in range(300):
+        for which in range(3):
+            count = 0
+            support.spawn(_sleeper_under, which, support.cpus() - 1)
+            if round % 3 == 0:
+                support.pause_ticks(1)
+            if which == 0:
+                with mtx:
+                    count = 1
+                    sleepq.wakeup(u64(address_of(ref(count))))
+            elif which == 1:
+                with lk:
+                    count = 1
+                    sleepq.wakeup(u64(address_of(ref(count))))
+            else:
+                with srl:
+                    count = 1
+                    sleepq.wakeup(u64(address_of(ref(count))))
+            support.join()
+    kprintf("300 sleeps under each kind of lock\n")

@@ -19,7 +19,7 @@ from kpy import (
 )
 
 from kernel.lib.errno import EINTR, EINVAL
-from kernel.lwkt import msgport, sched, sleepq
+from kernel.lwkt import msgport, sched, serialize, sleepq
 from kernel.lwkt.globaldata import curthread
 from kernel.lwkt.msgport import Msg, MsgFlag, Port
 from tests.guest import support
@@ -260,3 +260,46 @@ def several_threads_wait_at_a_spin_port() -> None:
         msgport.domsg(spin_port, msg)
     support.join()
     kprintf(f"{ROUNDS // 10} messages to {crew} threads\n")
+
+
+serialize_port: Port = zeroed(Port)
+serializer: serialize.Serializer
+
+
+def _work_serialized(unused: u64) -> None:
+    serialize.enter(serializer)
+    while True:
+        msg = msgport.waitport(serialize_port)
+        last = msg.command == COMMAND_QUIT
+        msg.result += 1
+        msgport.replymsg(msg, 0)
+        if last:
+            break
+    serialize.leave(serializer)
+    support.done()
+
+
+@table("guest_test", 47)
+def serialize_ports_work_under_their_serializer() -> None:
+    """Threads of two CPUs talk by ports that one serializer protects, the replies too."""
+    serializer.name = "slz"
+    msgport.init_serialize_port(serialize_port, serializer)
+    replies: Port = zeroed(Port)
+    msgport.init_serialize_port(replies, serializer)
+    support.spawn(_work_serialized, 0, support.cpus() - 1)
+    msg: Msg = zeroed(Msg)
+    serialize.enter(serializer)
+    msgport.init(msg, replies)
+    for i in range(ROUNDS // 10):
+        msg.command = COMMAND_ADD
+        if i % 2 == 0:
+            msgport.domsg(serialize_port, msg)
+        else:
+            msgport.sendmsg(serialize_port, msg)
+            assert msgport.waitport(replies) is msg
+    assert msg.result == ROUNDS // 10
+    msg.command = COMMAND_QUIT
+    msgport.domsg(serialize_port, msg)
+    serialize.leave(serializer)
+    support.join()
+    kprintf(f"{ROUNDS // 10} messages\n")

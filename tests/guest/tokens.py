@@ -5,6 +5,7 @@ from typing import Final
 from kpy import Array, Atomic, kprintf, pause, table, u32, u64, zeroed
 
 from kernel import machine
+from kernel.ddb import debugger
 from kernel.lib import words
 from kernel.lwkt import sched, token
 from tests.guest import support
@@ -14,6 +15,7 @@ UNSAFE: Final = True        # storage of tokens begins as zero: free tokens
 THREADS_PER_CPU: Final = 4
 ROUNDS: Final = 1_000_000
 MANY: Final = 8
+STOPS: Final = 300          # not one that runs by itself
 
 tok: token.Token = zeroed(token.Token)
 other: token.Token = zeroed(token.Token)
@@ -176,6 +178,15 @@ def tokens_nest() -> None:
         token.reltoken(other)
     assert tok.count.load() == 0 and other.count.load() == 0
     kprintf("nested and swapped\n")
+
+
+@table("guest_test", STOPS)
+def tokens_at_a_breakpoint() -> None:
+    """Stops in the debugger with two tokens held, one of them shared."""
+    token.init(tok, "stop1")
+    token.init(other, "stop2")
+    with tok, other.shared():
+        debugger.breakpoint()
 
 
 def _any_order(seed: u64) -> None:

@@ -66,3 +66,9 @@ def test_every_one_of_many_cpus_answers(cpus):
 @pytest.mark.long
 def test_any_order_of_tokens_for_thirty_seconds():
     run(suite_image(), "any_order_makes_progress", 4, append="seconds=30")
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+def test_ten_minutes_of_everything_at_once():
+    run(suite_image(), "soak", 4, append="seconds=600", timeout=900)

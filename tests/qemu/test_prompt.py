@@ -55,14 +55,14 @@ def test_prompt_edits_a_line(image):
 def test_gdb_stops_on_a_kpy_line_and_reads_python_names(tmp_path):
     image = kernel_image("-O", "0")
     lines = (ROOT / "kernel" / "prompt.py").read_text().splitlines()
-    line = next(n for n, text in enumerate(lines, 1) if "name, rest = _split(line)" in text)
+    line = next(n for n, text in enumerate(lines, 1) if "name, rest = words.split(typed)" in text)
     commands = tmp_path / "exec"
     commands.write_text("echo a b\n")
     with Machine(image, gdb=True, exec_file=commands) as vm:
         said = vm.gdb().batch(f"hbreak kernel/prompt.py:{line}", "continue", "info args", "next",
                               "print name.len", "print rest.len", "bt")
-    assert "line = {" in said
+    assert "typed = {" in said
     assert "$1 = 4" in said and "$2 = 3" in said
     frames = [text for text in said.splitlines() if text.startswith("#")]
-    assert "command" in frames[0] and "boot_higher_half" in frames[-1]
+    assert "command" in frames[0] and "thread_trampoline" in frames[-1]
     assert not any("??" in frame for frame in frames)

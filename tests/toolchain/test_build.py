@@ -189,3 +189,21 @@ def test_keys_of_many_modules_take_one_pass(tmp_path):
     finally:
         builder.close()
     assert len(asked) <= 2 * 400
+
+
+def test_a_scan_is_of_one_binding(tmp_path):
+    """What a program's imports mean is not taken from a cache filled under another binding."""
+    for name, text in {"contract": "def f() -> None:\n    pass\n",
+                       "real": "import other\ndef f() -> None:\n    other.g()\n",
+                       "other": "def g() -> None:\n    pass\n",
+                       "top": "import contract\ndef h() -> None:\n    contract.f()\n"}.items():
+        (tmp_path / f"{name}.py").write_text(text)
+    sizes = []
+    for binding in ({"contract": "real"}, {}, {"contract": "real"}):
+        builder = Builder(Options(), [tmp_path], Sink(), folder=tmp_path / "cache",
+                          binding=binding)
+        try:
+            sizes.append(len(builder.compile([tmp_path / "top.py"])))
+        finally:
+            builder.close()
+    assert sizes == [3, 2, 3]

@@ -139,3 +139,12 @@ def test_snapshots_take_microseconds():
     for _ in range(1000):
         every.restore(taken)
     assert time.perf_counter() - started < 0.1
+
+
+def test_a_function_that_is_inlined_everywhere_can_still_be_called(tmp_path):
+    low = source(tmp_path, "from kpy import inline, u32\n\n\n@inline\ndef one() -> u32:\n"
+                           "    return 1\n", "inlined_low")
+    high = source(tmp_path, "from kpy import u32\n\nimport inlined_low\n\n\n"
+                            "def two() -> u32:\n    return inlined_low.one() * 2\n", "inlined_high")
+    module = host.build([high, low])
+    assert (module.one(), module.two()) == (1, 2)

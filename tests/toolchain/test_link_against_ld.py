@@ -21,10 +21,12 @@ from toolchain import kernel
 from toolchain.backend.assemble import assemble
 from toolchain.build import Builder
 from toolchain.diagnostics import Sink
+from toolchain.link import ksyms
 from toolchain.link.elf import SHDR, ObjectFile
 from toolchain.link.layout import PC64, USER, Layout
 from toolchain.link.linker import link
 from toolchain.link.script import linker_script
+from toolchain.link.symbols import SymbolTable
 from toolchain.options import Options
 
 MERGE = 0x10
@@ -115,7 +117,24 @@ def test_the_kernel_itself(tmp_path, mode):
     made = builder.objects(done, frozenset(["boot_entry"]))
     builder.close()
     assert not sink.errors, sink.render()
-    compare(*both(tmp_path, [ObjectFile.parse(f"{name}.o", data) for name, data in made], PC64))
+    objects = [ObjectFile.parse(f"{name}.o", data) for name, data in made]
+    compare(*both(tmp_path, [*objects, symbol_table(tmp_path, objects)], PC64))
+
+
+def symbol_table(folder: Path, objects: list[ObjectFile]) -> ObjectFile:
+    """What ksyms puts into the image, as an object that GNU ld reads too."""
+    image = ksyms.link_with_symbols(objects, layout=PC64, output=folder / "with-symbols")
+    file = folder / "symbols.bin"
+    file.write_bytes(ksyms.encode(SymbolTable.read(image.output), image.symbols["__text_start"],
+                                  image.symbols["__text_end"]))
+    return asm(f"""
+    .section .rodata.ksyms,"a",@progbits
+    .balign 8
+    .global {ksyms.SYMBOL}
+    .type {ksyms.SYMBOL}, @object
+    {ksyms.SYMBOL}: .incbin "{file}"
+    .size {ksyms.SYMBOL}, . - {ksyms.SYMBOL}
+    """)
 
 
 def test_linker_sets_and_boundary_symbols(tmp_path):

@@ -96,8 +96,6 @@ class Options:
 def command(options: Options) -> list[str]:
     """QEMU's command line for `options`.  RunError names a missing program or file."""
     _require(options)
-    if options.icount and options.cpus != 1:
-        raise RunError("--icount counts the instructions of one CPU: use --cpus 1", STATUS_USAGE)
     words = [QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-vga", "std"]
     words += ["-machine", options.machine, "-cpu", options.cpu, "-m", options.mem]
     words += ["-smp", str(options.cpus), "-accel", _accel(options)]

@@ -23,7 +23,14 @@ regs        registers and tables by their names in the specifications
 """
 from kernel.platform.pc64.bootinfo import command_line
 from kernel.platform.pc64.clock import cputimer_arm, cputimer_count, cputimer_hz, start_clock
-from kernel.platform.pc64.cpus import cpu_count, cpu_ready, ipi_send, ipi_stop_others, start_cpus
+from kernel.platform.pc64.cpus import (
+    cpu_count,
+    cpu_ready,
+    cpu_running,
+    ipi_send,
+    ipi_stop_others,
+    start_cpus,
+)
 from kernel.platform.pc64.devices import (
     intr_mask,
     intr_message,
@@ -54,6 +61,7 @@ __all__ = [
     "copy_probe",
     "cpu_count",
     "cpu_ready",
+    "cpu_running",
     "cputimer_arm",
     "cputimer_count",
     "cputimer_hz",

@@ -170,6 +170,11 @@ def start_cpus() -> u32:
     return _roll_call()
 
 
+def cpu_running(cpu: u32) -> bool:
+    """Whether `cpu` is one of those that start_cpus() counted."""
+    return state[cpu].load() == State.READY
+
+
 def cpu_ready() -> None:
     """Called by an application processor once the kernel's structures for it are made."""
     ready_at[percpu.this_cpu()] = clock.cputimer_count()

@@ -116,7 +116,7 @@ class Machine:
         self.threads = []
         module.provide({symbol: getattr(self, up.name) for symbol, up in module.needed.items()
                         if callable(getattr(self, up.name, None))})
-        module.globals.ncpus = cpus
+        module.globals.ncpus = module.globals.cpu_limit = cpus
         for cpu in self.cpus:
             self.on(cpu.number)
             self.core.init(cpu.number)
@@ -187,7 +187,7 @@ class Machine:
 
     # ---- sleeping: the test says what happens meanwhile (builds with hooks)
 
-    def wait(self, wmesg) -> None:
+    def wait(self, pages, wmesg) -> None:
         """page.wait()."""
         self.sleeps += 1
         self.while_asleep()

@@ -2,6 +2,8 @@
 """Kernel addresses: ranges, mapping, and TLBs that lag behind."""
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -26,7 +28,7 @@ def segments(mem):
         assert base == at and size > 0
         at = base + size
     assert at == mem.machine.space + mem.machine.space_size
-    assert not any(not a[2] and not b[2] for a, b in zip(found, found[1:], strict=False))
+    assert not any(not a[2] and not b[2] for a, b in itertools.pairwise(found))
     assert len(found) == arena.segments
     assert arena.free_bytes == sum(size for _, size, taken in found if not taken)
     lists = {}

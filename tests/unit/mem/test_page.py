@@ -187,7 +187,7 @@ def test_a_freed_page_cannot_be_freed_again(mem):
     mem.start(upto="page")
     page = mem.page.alloc(mem.NOWAIT)
     mem.page.free(page)
-    with pytest.raises(host.Panic, match="kernel.mem.page.free"):
+    with pytest.raises(host.Panic, match=r"kernel\.mem\.page\.free"):
         mem.page.free(page)
 
 

@@ -2,6 +2,8 @@
 """kmalloc: sizes, zones, frees from other CPUs, and what debugging finds."""
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -439,7 +441,7 @@ class Heap(RuleBasedStateMachine):
             return
         check(self.mem, self.cpus)
         ends = sorted((a, a + max(s, 1)) for a, (s, _, _) in self.taken.items())
-        assert all(a[1] <= b[0] for a, b in zip(ends, ends[1:], strict=False))
+        assert all(a[1] <= b[0] for a, b in itertools.pairwise(ends))
         for n, kind in enumerate(self.kinds):
             assert self.mem.malloc_type.sum(kind).inuse == sum(
                 1 for _, which, _ in self.taken.values() if which == n)
@@ -541,7 +543,7 @@ def test_a_double_free_is_found(mem, cpus):
     address = get(mem, 64, kind)
     mem.slab.free_address(address, kind)
     mem.machine.on(cpus - 1)
-    with pytest.raises(host.Panic, match="slab._mark_free"):
+    with pytest.raises(host.Panic, match=r"slab\._mark_free"):
         mem.slab.free_address(address, kind)
         mem.machine.on(0)
         mem.slab.trim()

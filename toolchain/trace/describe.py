@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Events in words: for `scripts/trace --list`, and for the tours, whose stops name events.
+
+Tests  tests/toolchain/test_trace_describe.py, tests/qemu/test_tours.py
+"""
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from toolchain.trace.guest import Snapshot
+from toolchain.trace.model import LAPSED, LOW, MODE_BITS, NS, thread_names
+from toolchain.trace.rings import Event
+
+EXCLUSIVE = 1               # token.EXCLUSIVE
+
+
+class Describer:
+    """Knows the names of a run; takes its events in order, for an address may be used again."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self._names = thread_names(snapshot)
+        self._made: dict[int, int] = {}
+
+    def thread(self, address: int) -> str:
+        """The name of the thread that has this address now."""
+        name = self._names.get((address, self._made.get(address, 0)))
+        return name or f"{address:#x}"
+
+    def detail(self, event: Event) -> str:
+        """What the values of `event` say."""
+        if event.name == "CREATE":
+            self._made[event.a] = self._made.get(event.a, 0) + 1
+        match event.name:
+            case "SWITCH":
+                return f"to {self.thread(event.a)}"
+            case "PREEMPT":
+                return f"by {self.thread(event.a)}"
+            case "SCHEDULE" | "CREATE":
+                return self.thread(event.a)
+            case "EXIT" | "IDLE_HALT" | "IDLE_WAKE":
+                return ""
+            case "MIGRATE":
+                return f"{self.thread(event.a)} to CPU {event.b}"
+            case "TOKEN_GET" | "TOKEN_RELEASE":
+                return self._token(event)
+            case "TOKEN_WAIT" | "TOKEN_SPIN":
+                return self._snapshot.tokens.get(event.a, "")
+            case "TOKEN_DROP":
+                return f"{event.a} tokens"
+            case "TOKEN_REGAIN":
+                return f"{event.a} tokens for {self.thread(event.b)}"
+            case "IPI_SEND" | "IPI_RECEIVE":
+                way = "to" if event.name == "IPI_SEND" else "from"
+                function = self._snapshot.functions.get(event.b, f"{event.b:#x}")
+                return f"{way} CPU {event.a & LOW}, {function}"
+            case "SLEEP":
+                return self._snapshot.texts.get(event.b, "")
+            case "INTR" | "INTR_THREAD" | "LIVELOCK":
+                return f"vector {event.a}"
+            case "TIMER" | "DOORBELL":
+                return "deferred" if event.b else ""
+        if event.name.startswith("MSG_"):
+            owner = self._snapshot.ports.get(event.b)
+            return f"port of {self.thread(owner)}" if owner is not None else f"port {event.b:#x}"
+        return f"{event.a:#x} {event.b:#x}"
+
+    def _token(self, event: Event) -> str:
+        how = "alone" if event.b & EXCLUSIVE else "shared"
+        lapsed = ", to be regained" if event.b & LAPSED else ""
+        name = self._snapshot.tokens.get(event.a, "")
+        return f"{name}, {how} by {self.thread(event.b & ~MODE_BITS)}{lapsed}"
+
+
+def lines(snapshot: Snapshot) -> Iterator[str]:
+    """Each event as a line: microseconds, CPU, the thread that ran, event, detail."""
+    describer = Describer(snapshot)
+    begin = snapshot.events[0].time if snapshot.events else 0
+    yield "        µs  CPU  thread           event          "
+    for event in snapshot.events:
+        time = (event.time - begin) * NS / snapshot.hz / 1000
+        detail = describer.detail(event)
+        yield (f"{time:10.1f}  {event.cpu:>3}  {describer.thread(event.thread):<15}  "
+               f"{event.name:<13}  {detail}").rstrip()
