@@ -8,12 +8,13 @@ from tests.sim.suite import scenarios
 from toolchain import sim
 
 RUNS = 20_000
-HOLDS = ["store_buffering", "message_passing", "own_stores", "exclusive", "exclusive_many",
-         "shared", "writer_waits", "any_order", "blocked_holder", "one_way", "both_ways", "doorbell", "full",
-         "nested", "waited_for", "passive", "two_masters", "standstill", "spinlock",
-         "spinlock_shared", "spinlock_crowd", "update_counter", "update_counter_of_two",
-         "remote_schedule", "migration", "chase", "giveaway", "one_sleeper", "wake_one",
-         "synchronous", "spin_port", "serializers", "mutex_exclusive"]
+HOLDS = [
+    "store_buffering", "message_passing", "own_stores", "exclusive", "exclusive_many", "shared",
+    "writer_waits", "any_order", "blocked_holder", "one_way", "both_ways", "doorbell", "full",
+    "nested", "waited_for", "passive", "two_masters", "standstill", "spinlock", "spinlock_shared",
+    "spinlock_crowd", "update_counter", "update_counter_of_two", "remote_schedule", "migration",
+    "chase", "giveaway", "one_sleeper", "wake_one", "synchronous", "spin_port", "serializers",
+    "mutex_exclusive"]
 
 
 @pytest.mark.parametrize("name", HOLDS)

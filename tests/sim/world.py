@@ -52,6 +52,7 @@ from kernel import machine
 from kernel.lwkt import callout, clock, globaldata, sched, sleepq, start, upcalls
 from kernel.lwkt.globaldata import find, gd
 from kernel.lwkt.thread import Pri, Thread, ThreadFlag
+from kernel.machine import contract
 
 UNSAFE: Final = True             # makes CPUs and stacks of raw memory
 
@@ -220,6 +221,7 @@ def create(percpu: u64, size: u64) -> None:
     global stacks
     need(1)
     globaldata.ncpus = cpus
+    globaldata.cpu_limit = cpus
     stacks = _memory(BLOCK * MAX_THREADS)
     _region(stacks, BLOCK * MAX_THREADS)
     _layout(percpu, size, u64(address_of(ref(gd.curthread))), sizeof(Thread))
@@ -294,6 +296,11 @@ def thread_free(td: Ptr[Thread]) -> None:
     for i in range(MAX_THREADS):
         if ref(pieces[i].td) is td:
             pieces[i].used.store(False)
+
+
+@implements(contract.command_line)
+def command_line() -> Slice[u8]:
+    return b""
 
 
 @implements(upcalls.cpu_init)

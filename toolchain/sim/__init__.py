@@ -39,7 +39,7 @@ POLICIES = {"random": 0, "pct": 1, "path": 2}
 MODELS = {"": (False, False), "tso-": (True, False), "unfenced-": (True, True)}
 RESULTS = ("done", "deadlock", "livelock", "too long", "diverged", "exhausted", "booted")
 MAX_PATH = 20_000
-LIMIT = 20_000                  # steps of a run before it counts as endless
+LIMIT = 100_000                 # steps of a run before it counts as endless
 SEARCH_LIMIT = 2_000            # the same in a search, which does not mind
 TRIAL = 64                      # runs at random that tell how long one is
 

@@ -44,6 +44,7 @@ enum { STACK_SHIFT = 16 };              /* stacks are aligned blocks of 64 KiB *
 enum { READS = 1, WRITES = 2, ORDERED = 4 };
 enum { LOWERED = 1 << 21 };             /* PCT: at a change point; below it, those that pause */
 enum { BUFFER = 8, SEQ_CST = 4, FENCE = 10 };
+enum { PAUSE_TICKS = 64 };              /* of the clock, where a step takes one */
 enum { DELAY_ROUNDS = 64 };             /* pauses of a pure delay loop that count as one */
 enum { STUTTERS = 400, TIMER_EVERY = 40, JUMPS = 5000 };
 
@@ -491,6 +492,7 @@ void hook_pause(uint32_t site) {
     c->touched = 0;
     c->state = PAUSES;
     c->seen = S.changes;
+    S.base += PAUSE_TICKS;
     if (S.policy == PCT) S.priority[2 * (c - S.cpus)] = --S.lowest;
     S.wake = 0;
     point(site, 0, 0);

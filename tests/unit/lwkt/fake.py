@@ -38,6 +38,7 @@ class Nucleus:
         offsets = [0] + [mod.percpu_copy() for _ in range(cpus - 1)]
         self.cpus = [Cpu(n, offset) for n, offset in enumerate(offsets)]
         mod.globals.ncpus = cpus
+        mod.globals.cpu_limit = cpus
         size = self.start.area_bytes(cpus)
         self.areas = [mod.array("u8", size + 64) for _ in range(cpus)]
         for cpu, area in zip(self.cpus, self.areas, strict=True):
@@ -155,6 +156,9 @@ class Nucleus:
 
     def idle_halt(self) -> None:
         raise AssertionError("the idle loop is for tests/sim")
+
+    def command_line(self) -> bytes:
+        return b""
 
     def cpu_ready(self) -> None:
         pass
