@@ -23,6 +23,8 @@ def kmain(magic: u32, info: u64) -> Never:
     kprintf("Damselfly: a microkernel in Python syntax\n")
     machine.start(magic, info)                      # traps, memory map, page tables, ACPI
     cpus = machine.cpu_count()
+    entries, _ = words.number(words.value_of(machine.command_line(), b"ktr"))
+    lwkt_start.set_ring_entries(entries)            # `ktr=N` on the command line
     for cpu in range(cpus):                         # stacks and message queues of each CPU
         area = machine.boot_alloc(lwkt_start.area_bytes(cpus), PAGE_SIZE)
         lwkt_start.prepare(cpu, cpus, machine.phys_to_virt(area))

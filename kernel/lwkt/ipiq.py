@@ -299,8 +299,9 @@ def _drain(q: Ptr[Ipiq], source: u32) -> bool:
         q.rindex.store(wrapping(at + 1), order="release")   # P2: the slot is copied, now free
 
         gd.counters.ipiq_received += 1
-        ktr.log(ktr.Event.IPI_RECEIVE, source | u64(at) << ktr.SLOT_SHIFT,
-                u64(address_of(message.func)))
+        if source != gd.cpuid:              # else a cpusync that waits, looked at once more
+            ktr.log(ktr.Event.IPI_RECEIVE, source | u64(at) << ktr.SLOT_SHIFT,
+                    u64(address_of(message.func)))
         message.func(message.arg1, message.arg2)
     q.running -= 1
     if q.running == 0:

@@ -34,7 +34,6 @@ from kpy import (
 )
 
 from kernel import machine
-from kernel.lib import words
 from kernel.lwkt import callout, clock, globaldata, ipiq, ktr, msgport, sched
 from kernel.lwkt import upcalls as lwkt_upcalls
 from kernel.lwkt.globaldata import find, gd, mycpu
@@ -47,14 +46,24 @@ from kernel.machine.types import MAX_CPUS
 UNSAFE: Final = True         # makes queues and rings of raw memory
 
 IDLE_STACK: Final = 16 * 1024
-KTR_ENTRIES: Final = 4096    # for each CPU; a power of two, or `ktr=N` on the command line
+KTR_ENTRIES: Final = 4096    # for each CPU, unless set_ring_entries() says otherwise
 KTR_ENTRIES_MANY: Final = 512
 KTR_ENTRIES_MOST: Final = 1 << 20
 MANY_CPUS: Final = 16
 
 _areas: Array[VirtAddr, MAX_CPUS]       # [I] memory of each CPU: idle stack, queues, ring
+_wanted_entries: u64 = 0                # [I] of each trace ring; 0: nobody said
 _cpus: u32 = 0                          # [I] CPUs that there may be
 _go: Atomic[u32]                        # [a] 1 once all CPUs are known
+
+
+def set_ring_entries(wanted: u64) -> None:
+    """Have each trace ring of about `wanted` entries; 0: as many as cost little.
+
+    Context  CPU 0, before area_bytes().
+    """
+    global _wanted_entries
+    _wanted_entries = min(wanted, KTR_ENTRIES_MOST)
 
 
 def area_bytes(cpus: u32) -> u64:
@@ -132,11 +141,10 @@ def _queue_bytes(cpus: u32) -> u64:
 
 
 def _ring_entries(cpus: u32) -> u64:
-    """The size of each ring: `ktr=N` rounded down to a power of two, else what costs little."""
-    wanted, given = words.number(words.value_of(machine.command_line(), b"ktr"))
-    if not given or wanted == 0:
+    """The size of each ring: a power of two."""
+    if _wanted_entries == 0:
         return KTR_ENTRIES if cpus <= MANY_CPUS else KTR_ENTRIES_MANY
-    return u64(1) << 63 - u32(clz(min(wanted, KTR_ENTRIES_MOST)))
+    return u64(1) << 63 - u32(clz(_wanted_entries))
 
 
 def _make_queues(at: VirtAddr) -> None:

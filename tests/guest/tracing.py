@@ -32,7 +32,7 @@ from kpy import (
 )
 
 from kernel import machine
-from kernel.lwkt import intr, msgport, sched, systimer, token
+from kernel.lwkt import intr, msgport, sched, sleepq, systimer, token
 from kernel.lwkt.globaldata import curthread, find, gd
 from kernel.lwkt.msgport import Msg, Port
 from kernel.lwkt.thread import Pri, Thread, ThreadFlag
@@ -52,6 +52,7 @@ timer: systimer.Systimer = zeroed(systimer.Systimer)
 server: Atomic[Ptr[Port] | None]
 tour: token.Token = zeroed(token.Token)
 asker: Atomic[Ptr[Thread] | None]
+other: Atomic[Ptr[Thread] | None]
 began: u64 = 0
 entries: Atomic[u64]                            # written under `ledger`
 reads: Atomic[u64]
@@ -238,8 +239,9 @@ def _first(unused: u64) -> None:
 
 def _second(unused: u64) -> None:
     """On CPU 1: wants the token, has it while the first sleeps, until that one wants it again."""
-    while stage.load() < 1:
+    while stage.load() < 1 or other.load() is None:
         support.pause_ticks(1)
+    sched.schedule(unwrap(other.load()))    # runs as soon as we do not
     token.gettoken(tour)
     stage.store(3)
     before = find(0).counters.token_rounds
@@ -251,8 +253,8 @@ def _second(unused: u64) -> None:
 
 def _other(unused: u64) -> None:
     """On CPU 1: has nothing to do with the token, and runs while the second waits for it."""
-    while tour.collisions.load() == 0:
-        support.pause_ticks(1)
+    other.store(curthread())
+    sleepq.lwkt_sleep("turn")
     stage.store(2)
     while tour.count.load() & token.EXCLUSIVE != 0:
         pause()
@@ -267,6 +269,7 @@ def tour_token() -> None:
         return
     token.init(tour, "tour")
     stage.store(0)
+    other.store(None)
     start(_first, 0, b"first", 0)
     start(_second, 0, b"second", 1)
     start(_other, 0, b"other", 1)

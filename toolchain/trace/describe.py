@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Events in words: for `scripts/trace --list`, and for the tours, whose stops name events.
 
-Tests  tests/toolchain/test_trace_describe.py, tests/qemu/test_tours.py
+Tests  tests/toolchain/test_trace_model.py, tests/qemu/test_tours.py
 """
 from __future__ import annotations
 

@@ -147,8 +147,11 @@ def snapshot(guest: Guest, image: Image) -> Snapshot:
     found: list[list[Event]] = []
     result = Snapshot([], guest.word(image.address[CLOCK_HZ]), {},
                       console=guest.console.decode(errors="replace"))
-    for cpu in range(min(guest.word(image.address[f"{LWKT}.ncpus"], 4), MAX_CPUS)):
-        base = guest.word(image.address[f"{LWKT}.cpus"] + 8 * cpu)
+    limit = min(guest.word(image.address[f"{LWKT}.cpu_limit"], 4), MAX_CPUS)
+    bases = [guest.word(image.address[f"{LWKT}.cpus"] + 8 * cpu) for cpu in range(limit)]
+    for cpu, base in enumerate(bases):
+        if base == 0:
+            continue                    # it did not start
         values = {name: guest.word(base + gd["ktr"] + ring[name])
                   for name in ("entries", "size", "index", "cleared")}
         data = guest.read(values["entries"], values["size"] * layout["Entry"].size) or b""

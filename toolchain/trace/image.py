@@ -46,7 +46,7 @@ class Image:
     def read(path: Path) -> Image:
         """The layout of the image in a file.  ImageError if it was built without DWARF."""
         symbols = SymbolTable.read(path)
-        wanted = {f"{LWKT}.cpus", f"{LWKT}.ncpus", CLOCK_HZ}
+        wanted = {f"{LWKT}.cpus", f"{LWKT}.cpu_limit", CLOCK_HZ}
         address = {s.name: s.address for s in symbols.symbols if s.name in wanted}
         structs: dict[str, Struct] = {}
         events: dict[int, str] = {}

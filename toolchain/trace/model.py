@@ -282,10 +282,7 @@ class _Builder:
         self.sent[key] = self._point(self.snapshot.functions.get(event.b, ""))
 
     def _on_ipi_receive(self, event: Event) -> None:
-        source = event.a & LOW
-        if source == self.cpu:
-            return                  # a cpusync that is looked at once more: nobody sent it
-        tail = self.sent.pop((source, self.cpu, event.a >> 32), None)
+        tail = self.sent.pop((event.a & LOW, self.cpu, event.a >> 32), None)
         what = self.snapshot.functions.get(event.b, "")
         if tail is None:
             self.out.unmatched["IPI_RECEIVE"] += 1
