@@ -196,6 +196,7 @@ def soak() -> None:
             assert now > last[i], f"{NAMES[i]} made no progress for five seconds"
             last[i] = now
     stop.store(1)
+    support.join(min(cpus, 8))          # all but the servers: nobody asks any more
     msg: Msg = zeroed(Msg)
     msgport.init(msg, curthread().msgport)
     for _ in range(min(cpus, 8)):

@@ -19,7 +19,7 @@ from qemu.qmp import ConnectError, EventListener, QMPClient
 class Monitor:
     """A connected QMP client; every event and command is written to `log`."""
 
-    def __init__(self, path: Path, log: Path, timeout: float = 10) -> None:
+    def __init__(self, path: Path, log: Path, timeout: float = 60) -> None:
         self.events: list[dict[str, Any]] = []
         self._news = threading.Condition()
         self._log = log.open("w", encoding="utf-8")

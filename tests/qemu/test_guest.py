@@ -42,7 +42,7 @@ def test_there_are_tests():
 
 @pytest.mark.parametrize(("name", "cpus"), cases(2, 4))
 def test_in_the_kernel(name, cpus):
-    run(suite_image(), name, cpus)
+    run(suite_image(), name, cpus, timeout=600 if (name, cpus) in LONG else 120)
 
 
 @pytest.mark.parametrize(("name", "cpus"), cases(2))
