@@ -82,7 +82,7 @@ def test_pct_is_fair_in_the_end():
     assert figures.truncated == 0
 
 
-@pytest.mark.parametrize("name", ["exclusive", "sorted_reacquire", "doorbell"])
+@pytest.mark.parametrize("name", ["exclusive", "blocked_holder", "doorbell"])
 def test_the_rate_is_not_absurd(name):
     """The target, 50,000 a second, is `make bench`'s to report: here only that nothing crawls."""
     assert scenarios()[name].random(5000).rate > 1000

@@ -7,7 +7,7 @@ import pytest
 from tests.sim.suite import scenarios
 from toolchain import sim
 
-RUNS = 20_000
+RUNS = 10_000
 HOLDS = [
     "store_buffering", "message_passing", "own_stores", "exclusive", "exclusive_many", "shared",
     "writer_waits", "any_order", "blocked_holder", "one_way", "both_ways", "doorbell", "full",
