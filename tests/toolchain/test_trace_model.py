@@ -163,6 +163,17 @@ def test_lost_switch_is_noticed_and_passed_over():
     assert [span.thread.name for span in timeline.cpus[0]] == ["bob"]
 
 
+def test_interrupt_between_the_note_of_a_switch_and_the_switch_changes_nothing():
+    run = Run()
+    run(0, 0, ANN, "SWITCH", BOB)
+    run(1, 0, ANN, "DOORBELL", 0, 1)
+    run(2, 0, BOB, "MARK")
+    timeline = build(run)
+    assert timeline.switches_paired and [p.what for p in timeline.interrupts] == [
+        "doorbell, deferred"]
+    assert [span.thread.name for span in timeline.cpus[0]] == ["bob"]
+
+
 def test_no_events_are_an_empty_timeline():
     assert build(Run()) == Timeline()
 

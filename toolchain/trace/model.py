@@ -29,6 +29,7 @@ from toolchain.trace.rings import Event
 MODE_BITS = 63                              # below a thread's address, which is a multiple of 64
 SHARED, LAPSED = 4, 16                      # token.SHARED_STEP, ktr.LAPSED
 LOW = (1 << 32) - 1
+INTERRUPTS = ("INTR", "TIMER", "DOORBELL")
 NS = 1_000_000_000
 
 
@@ -185,6 +186,9 @@ class _Builder:
             self.thread = self._thread(event.thread)
             if event.cpu not in self.on:
                 self._start_cpu()
+            elif event.name in INTERRUPTS:
+                # It may come between the note of a switch and the switch, in the old thread.
+                self.thread = self.on[event.cpu]
             elif self.on[event.cpu] is not self.thread:
                 self.out.switches_paired = False
                 self._switch_to(self.thread)
