@@ -235,25 +235,15 @@ def _wakeup(ident: u64, how: SleepFlag) -> None:
     one = SleepFlag.PWAKEUP_ONE in how
     woken = _wakeup_here(ident, how)
     ktr.log(ktr.Event.WAKEUP, ident, woken)
+    # wakeup_one() that found nobody here has all others look, as the original does.
     if SleepFlag.PWAKEUP_MYCPU not in how and not (one and woken != 0):
         mask: Cpumask
         cpumasks[_hash(ident)].read(mask)
         mask.discard(gd.cpuid)
-        if one:
-            _pass_on(ident, how, mask)
-        else:
-            for cpu in mask:
-                gd.counters.wakeup_ipis += 1
-                ipiq.send(find(cpu), _wakeup_remote, ident,
-                          bits_of(how | SleepFlag.PWAKEUP_MYCPU))
+        for cpu in mask:
+            gd.counters.wakeup_ipis += 1
+            ipiq.send(find(cpu), _wakeup_remote, ident, bits_of(how | SleepFlag.PWAKEUP_MYCPU))
     crit.crit_exit()
-
-
-def _pass_on(ident: u64, how: SleepFlag, mask: Ptr[Cpumask]) -> None:
-    """wakeup_one() found nobody here: all others look, as the original does."""
-    for cpu in mask:
-        gd.counters.wakeup_ipis += 1
-        ipiq.send(find(cpu), _wakeup_remote, ident, bits_of(how | SleepFlag.PWAKEUP_MYCPU))
 
 
 def _wakeup_here(ident: u64, how: SleepFlag) -> u32:

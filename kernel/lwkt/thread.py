@@ -113,7 +113,6 @@ class Thread:
     cscount: u32                         # [s] cpusyncs this thread masters
     preempted: Ptr[Thread] | None        # [o] whom I interrupted and must return to
     preemptable: bool                    # [I] may preempt at schedule time
-    contest: u32                         # [o] scheduler rounds that failed to get its tokens
     nest_count: u32                      # [s] depth of splz()
     refs: Atomic[u32]                    # [a] keep the structure, not the CPU
     stack_base: u64                      # [I] lowest address of the stack
