@@ -11,6 +11,7 @@ from kpy import Errno, Never, entry, kprintf, panic, u32, u64
 from kernel import console, machine, mem, prompt
 from kernel.bus import thread as bus
 from kernel.ddb import debugger, trap  # noqa: F401  (trap is called by the machine)
+from kernel.io import cdev, slices
 from kernel.lib import words
 from kernel.lwkt import sched
 from kernel.lwkt import start as lwkt_start
@@ -46,6 +47,11 @@ def kmain(magic: u32, info: u64) -> Never:
 
 def start_rest(unused: u64) -> None:
     """What may block."""
+    try:
+        cdev.start()                                # devices by name
+        slices.start()                              # disks
+    except Errno as e:
+        panic(f"no memory for devices: error {e.code}")
     debugger.interactive = words.value_of(machine.command_line(), b"panic") != b"off"
     try:
         console.start()                             # what is typed
