@@ -152,6 +152,18 @@ def interrupt(dev: Ptr[Device], number: u32, cpu: u32, func: Fn[[Ptr[msi.Line]],
     dev.lines.push_back(line)
 
 
+@may_block
+def quiet(dev: Ptr[Device]) -> None:
+    """From here on no interrupt function of the driver's is called: for who frees by himself what
+    they use, in detach() or when attach() fails."""
+    if not gone(dev):
+        for line in dev.lines:
+            message.mask(dev, line.message)
+    message.unmap(dev)
+    while (idle := dev.lines.pop_front()) is not None:
+        msi.give_back(idle)
+
+
 def gone(dev: Ptr[Device]) -> bool:
     """Whether the device has been pulled out.  Any thread."""
     return dev.gone.load_acquire() != 0
@@ -217,11 +229,7 @@ def release(dev: Ptr[Device]) -> None:
     """Take back all that a driver had (K3)."""
     if not gone(dev):
         bar.command(dev, io=False, memory=True, master=False)
-        for line in dev.lines:
-            message.mask(dev, line.message)
-    message.unmap(dev)
-    while (idle := dev.lines.pop_front()) is not None:
-        msi.give_back(idle)
+    quiet(dev)
     while (taken := dev.memories.pop_front()) is not None:
         dma.free(taken)
     while (mapping := dev.mappings.pop_front()) is not None:

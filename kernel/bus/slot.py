@@ -29,7 +29,7 @@ from kpy import (
 )
 
 from kernel.bus import driver, msi, thread, wait
-from kernel.bus.pci import bar, config, device, regs, scan
+from kernel.bus.pci import config, device, regs, scan
 from kernel.bus.pci.device import M_DEVICE, Device
 from kernel.lib import queue
 from kernel.mem import slab

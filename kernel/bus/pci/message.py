@@ -75,7 +75,8 @@ def mask(dev: Ptr[Device], number: u32) -> None:
     if dev.msix_table != 0:
         _table(dev).CONTROL[number] = regs.MSIX_MASKED
     elif dev.cap_msi != 0:
-        config.write16(dev.address, dev.cap_msi + regs.MSI_CONTROL, bits_of(regs.MsiControl(ENABLE=0)))
+        config.write16(dev.address, dev.cap_msi + regs.MSI_CONTROL,
+                       bits_of(regs.MsiControl(ENABLE=0)))
 
 
 def unmap(dev: Ptr[Device]) -> None:
@@ -118,7 +119,8 @@ def _map_table(dev: Ptr[Device]) -> None:
     table = _table(dev)
     for i in range(messages):
         table.CONTROL[i] = regs.MSIX_MASKED
-    config.write16(dev.address, dev.cap_msix + regs.MSIX_CONTROL, bits_of(regs.MsixControl(ENABLE=1)))
+    config.write16(dev.address, dev.cap_msix + regs.MSIX_CONTROL,
+                   bits_of(regs.MsixControl(ENABLE=1)))
 
 
 def _msix_control(dev: Ptr[Device]) -> regs.MsixControl:

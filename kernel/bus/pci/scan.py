@@ -68,7 +68,7 @@ def is_below(dev: Ptr[Device], bridge: Ptr[Device]) -> bool:
 def _reached(segment: u32, bus: u32) -> bool:
     """Whether a bridge that we know leads to a bus."""
     for dev in device.devices:
-        if (dev.address.SEGMENT == segment and dev.secondary != 0
+        if (segment == dev.address.SEGMENT and dev.secondary != 0
                 and dev.secondary <= bus <= dev.subordinate):
             return True
     return False
