@@ -9,6 +9,7 @@ Tests     tests/qemu/test_boot.py
 from kpy import Errno, Never, entry, kprintf, panic, u32, u64
 
 from kernel import console, machine, mem, prompt
+from kernel.bus import thread as bus
 from kernel.ddb import debugger, trap  # noqa: F401  (trap is called by the machine)
 from kernel.io import cdev, slices
 from kernel.lib import words
@@ -57,4 +58,9 @@ def start_rest(unused: u64) -> None:
     except Errno as e:
         panic(f"the console cannot start: error {e.code}")
     machine.console_start_interrupts()              # and is shown
+    try:
+        bus.start()                                 # devices, and their drivers
+    except Errno as e:
+        panic(f"no memory for the bus thread: error {e.code}")
+    bus.settle()                                    # what was there at start is attached
     prompt.run()
