@@ -397,7 +397,9 @@ def _descend(cursor: Ptr[Cursor], bref: Ptr[Blockref]) -> bool:
         lock(below)                             # C4
     except Errno as e:
         drop(below)
-        cursor.error = e.code
+        if e.code != EIO:
+            raise
+        cursor.error = EIO
         return False
     lookup_done(cursor)
     cursor.parent = below

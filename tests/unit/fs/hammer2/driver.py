@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-from collections.abc import Iterator
+import errno
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from tests.unit.mem.fake import Machine
+from toolchain.host import KpyError
 
 PROGRAM = "tests/unit/fs/hammer2/programs/memory_volume.py"
 FILES = [*sorted(str(p) for p in Path("kernel/fs/hammer2").glob("[a-z]*.py")), PROGRAM,
@@ -37,6 +39,10 @@ class Driver:
             if name.startswith("kernel.fs.hammer2."):
                 setattr(self, name.rpartition(".")[2], space)
         self.memory = module.modules[next(n for n in module.modules if "memory_volume" in n)]
+        self.reads = {number for number, place in module.sites().items()
+                      if "memory_volume" in place[0]}
+        self.allocations = {number for number, place in module.sites().items()
+                            if place[2].startswith("kernel.fs.hammer2.")}
         self.machine = Machine([(MIB, memory - MIB)], 64 * MIB)
         self.machine.attach(module, 1)
         at = module.modules
@@ -59,6 +65,14 @@ class Driver:
         """Bytes that the driver has from the allocator."""
         kind = self.var("kernel.fs.hammer2.mount.M_HAMMER2")
         return self.mod.modules["kernel.mem.malloc_type"].sum(kind).memuse
+
+    def reads_fail(self, when: Callable[[], bool]) -> Any:
+        """Let a read of a buffer fail whenever when() says so."""
+        return self.mod.provide(fault=lambda site: site in self.reads and when())
+
+    def allocations_fail(self, when: Callable[[], bool]) -> Any:
+        """Let an allocation fail whenever when() says so."""
+        return self.mod.provide(fault=lambda site: site in self.allocations and when())
 
     @contextlib.contextmanager
     def opened(self, images: list[Any], cache: int = CACHE) -> Iterator[Opened]:
@@ -176,7 +190,8 @@ class Mounted:
             folder, inum = todo.pop()
             with self.inode(inum) as dip:
                 names, damaged = self.entries(dip, room)
-                assert not damaged
+                if damaged:
+                    raise KpyError(errno.EIO)
                 for name, _, kind in names:
                     ip = self.driver.dirent.nresolve(dip, name)
                     try:

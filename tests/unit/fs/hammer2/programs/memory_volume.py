@@ -38,9 +38,15 @@ def set_up(source: Ptr[io.BlockSource], address: u64, size: u64) -> None:
     source.private = address
 
 
-@fault_site("io")
 @throws
 def bread(source: Ptr[io.BlockSource], offset: u64) -> io.Dio:
+    """The source's bread(); a test lets read() fail."""
+    return read(source, offset)
+
+
+@fault_site("io")
+@throws
+def read(source: Ptr[io.BlockSource], offset: u64) -> io.Dio:
     global reads, held
     if offset > source.size or source.size - offset < PBUFSIZE:
         raise Errno(EIO)
