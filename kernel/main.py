@@ -67,4 +67,5 @@ def start_rest(unused: u64) -> None:
     except Errno as e:
         panic(f"no memory for the bus thread: error {e.code}")
     bus.settle()                                    # what was there at start is attached
+    slices.settle()                                 # and its disks are in /dev
     prompt.run()

@@ -10,6 +10,7 @@ from typing import Final
 from kpy import (
     Array,
     Errno,
+    Fn,
     Ptr,
     Slice,
     Str,
@@ -192,22 +193,42 @@ def cat() -> None:
 
 @table("command", 121)
 def stat() -> None:
-    """stat PATH..."""
+    """stat PATH..., or stat -r PATH for all below it: a line each, of type, inode, mode, links,
+    uid, gid, size, time, path, and where a symbolic link leads."""
+    walk = _walk()
     word, rest = words.split(args.rest)
-    if len(word) == 0:
-        _usage("stat PATH...\n")
-    while len(word) != 0:
-        try:
-            attr: Attr = Attr(type=Vtype.VREG)
-            calls.stat(word, attr, False)
-            kprintf(f"{word}: {_kind(attr.type)}, inode {attr.fileid}, mode {attr.mode:04o}, "
-                    f"links {attr.nlink}, uid {attr.uid}, gid {attr.gid}, size {attr.size}, "
-                    f"mtime ")
-            _print_time(attr.mtime)
-            kprintf("\n")
-        except Errno as e:
-            _complain("stat", word, e.code)
+    deep = word == b"-r"
+    if deep:
         word, rest = words.split(rest)
+    if len(word) == 0:
+        _usage("stat PATH... | stat -r PATH\n")
+    while len(word) != 0:
+        if deep:
+            try:
+                _below(walk, word, "stat", _stat_visit)
+            except Errno as e:
+                _complain("stat", word, e.code)
+        else:
+            _stat_visit(walk, Vtype.VREG, words.write_text(walk.path, word))
+        word, rest = words.split(rest)
+    mem.kfree(walk, M_COMMAND)
+
+
+def _stat_visit(walk: Ptr[Walk], kind: Vtype, end: u64) -> None:
+    path = walk.path[:end]
+    attr: Attr = Attr(type=kind)
+    try:
+        calls.stat(path, attr, False)
+        kprintf(f"{_letter(attr.type)} {attr.fileid} {attr.mode:04o} {attr.nlink} {attr.uid} "
+                f"{attr.gid} {attr.size} ")
+        _print_time(attr.mtime)
+        kprintf(f" {path}")
+        if attr.type == Vtype.VLNK:
+            length = calls.readlink(path, walk.chunk)
+            kprintf(f" -> {walk.chunk[:length]}")
+        kprintf("\n")
+    except Errno as e:
+        _complain("stat", path, e.code)
 
 
 @table("command", 122)
@@ -381,7 +402,7 @@ def sha256() -> None:
     walk = _walk()
     try:
         if deep:
-            _sha256_below(walk, word)
+            _below(walk, word, "sha256", _sha256_visit)
         else:
             words.write_text(walk.path, word)
             _sha256_file(walk, len(word))
@@ -390,60 +411,9 @@ def sha256() -> None:
     mem.kfree(walk, M_COMMAND)
 
 
-@throws
-def _sha256_below(walk: Ptr[Walk], path: Slice[u8]) -> None:
-    """All regular files below a directory; what cannot be read is said, and the rest goes on."""
-    levels = unwrap(mem.kmalloc(DEPTH * sizeof(Level), M_COMMAND, mem.M.WAITOK))
-    # safe: so many bytes, that are ours
-    stack = make_slice(pointer_at(Level, VirtAddr(u64(address_of(levels)))), DEPTH)
-    depth: u64 = 0
-    end = words.write_text(walk.path, path)
-    try:
-        stack[0].vp = calls.open_file(path)
-        stack[0].cookie = 0
-        stack[0].path_end = end
-        depth = 1
-        while depth != 0:
-            level = ref(stack[depth - 1])
-            found: u64 = 0
-            try:
-                found = calls.readdir(level.vp, level.cookie, walk.entries)
-            except Errno as e:
-                _complain("sha256", walk.path[:level.path_end], e.code)
-            if found == 0:
-                calls.close_file(level.vp)
-                depth -= 1
-                continue
-            for entry in walk.entries[:found]:
-                level.cookie = entry.cookie
-                end = level.path_end
-                if walk.path[end - 1] != SLASH:
-                    walk.path[end] = SLASH
-                    end += 1
-                name = entry.name[:entry.length]
-                if end + len(name) >= lookup.MAXPATHLEN:
-                    _complain("sha256", name, errno.ENAMETOOLONG)
-                    continue
-                end += words.write_text(walk.path[end:], name)
-                if entry.type == Vtype.VREG:
-                    _sha256_file(walk, end)
-                elif entry.type == Vtype.VDIR and depth == DEPTH:
-                    _complain("sha256", walk.path[:end], errno.ELOOP)
-                elif entry.type == Vtype.VDIR:
-                    try:
-                        stack[depth].vp = calls.open_file(walk.path[:end])
-                    except Errno as e:
-                        _complain("sha256", walk.path[:end], e.code)
-                        continue
-                    stack[depth].cookie = 0
-                    stack[depth].path_end = end
-                    depth += 1
-                    break
-    finally:
-        while depth != 0:
-            depth -= 1
-            calls.close_file(stack[depth].vp)
-        mem.kfree(levels, M_COMMAND)
+def _sha256_visit(walk: Ptr[Walk], kind: Vtype, end: u64) -> None:
+    if kind == Vtype.VREG:
+        _sha256_file(walk, end)
 
 
 def _sha256_file(walk: Ptr[Walk], end: u64) -> None:
@@ -473,6 +443,63 @@ def _sha256_file(walk: Ptr[Walk], end: u64) -> None:
 # --- Helpers -------------------------------------------------------------------------------
 
 
+@throws
+def _below(walk: Ptr[Walk], path: Slice[u8], command: Str, visit: Fn[[Ptr[Walk], Vtype, u64], None]
+           ) -> None:
+    """Call visit(walk, type, length of walk.path) for all that is below a directory; what cannot be
+    read is said, and the rest goes on."""
+    levels = unwrap(mem.kmalloc(DEPTH * sizeof(Level), M_COMMAND, mem.M.WAITOK))
+    # safe: so many bytes, that are ours
+    stack = make_slice(pointer_at(Level, VirtAddr(u64(address_of(levels)))), DEPTH)
+    depth: u64 = 0
+    end = words.write_text(walk.path, path)
+    try:
+        stack[0].vp = calls.open_file(path)
+        stack[0].cookie = 0
+        stack[0].path_end = end
+        depth = 1
+        while depth != 0:
+            level = ref(stack[depth - 1])
+            found: u64 = 0
+            try:
+                found = calls.readdir(level.vp, level.cookie, walk.entries)
+            except Errno as e:
+                _complain(command, walk.path[:level.path_end], e.code)
+            if found == 0:
+                calls.close_file(level.vp)
+                depth -= 1
+                continue
+            for entry in walk.entries[:found]:
+                level.cookie = entry.cookie
+                end = level.path_end
+                if walk.path[end - 1] != SLASH:
+                    walk.path[end] = SLASH
+                    end += 1
+                name = entry.name[:entry.length]
+                if end + len(name) >= lookup.MAXPATHLEN:
+                    _complain(command, name, errno.ENAMETOOLONG)
+                    continue
+                end += words.write_text(walk.path[end:], name)
+                visit(walk, entry.type, end)
+                if entry.type == Vtype.VDIR and depth == DEPTH:
+                    _complain(command, walk.path[:end], errno.ELOOP)
+                elif entry.type == Vtype.VDIR:
+                    try:
+                        stack[depth].vp = calls.open_file(walk.path[:end])
+                    except Errno as e:
+                        _complain(command, walk.path[:end], e.code)
+                        continue
+                    stack[depth].cookie = 0
+                    stack[depth].path_end = end
+                    depth += 1
+                    break
+    finally:
+        while depth != 0:
+            depth -= 1
+            calls.close_file(stack[depth].vp)
+        mem.kfree(levels, M_COMMAND)
+
+
 @may_block
 def _walk() -> Ptr[Walk]:
     return unwrap(mem.new(Walk, M_COMMAND, mem.M.WAITOK))
@@ -486,24 +513,6 @@ def _usage(text: Str) -> None:
 def _complain(command: Str, what: Slice[u8], code: i32) -> None:
     kprintf(f"{command}: {what}: {errno.text(code)}\n")
     args.fail(1)
-
-
-def _kind(kind: Vtype) -> Str:
-    match kind:
-        case Vtype.VFIFO:
-            return "fifo"
-        case Vtype.VCHR:
-            return "character device"
-        case Vtype.VDIR:
-            return "directory"
-        case Vtype.VBLK:
-            return "disk"
-        case Vtype.VREG:
-            return "file"
-        case Vtype.VLNK:
-            return "symbolic link"
-        case Vtype.VSOCK:
-            return "socket"
 
 
 def _letter(kind: Vtype) -> Str:

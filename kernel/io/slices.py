@@ -37,6 +37,7 @@ from kpy import (
     implements,
     kprintf,
     make_slice,
+    may_block,
     no_block,
     pointer_at,
     ref,
@@ -74,6 +75,7 @@ LETTER_A: Final = 97
 class Ask:
     FOUND = 1
     LOST = 2
+    NOTHING = 3
 
 
 @struct
@@ -91,7 +93,7 @@ class Part:
 
 @struct
 class DiskMsg(Msg):
-    dp: Ptr[Disk]
+    dp: Ptr[Disk] | None
 
 
 @struct
@@ -148,10 +150,21 @@ def disk_found(dp: Ptr[Disk]) -> None:
 
 @implements(disk.disk_lost)
 def disk_lost(dp: Ptr[Disk]) -> None:
+    _ask(Ask.LOST, dp)
+
+
+@may_block
+def settle() -> None:
+    """Wait until the disks that were announced before have their devices."""
+    _ask(Ask.NOTHING, None)
+
+
+@may_block
+def _ask(what: Ask, dp: Ptr[Disk] | None) -> None:
     msg: DiskMsg = zeroed(DiskMsg)
     msg.dp = dp
     msgport.init(msg, curthread().msgport)
-    msg.command = bits_of(Ask.LOST)
+    msg.command = bits_of(what)
     msgport.domsg(unwrap(_port.load()), msg)
 
 
@@ -243,10 +256,12 @@ def _disk(unused: u64) -> None:
         msg = cast(Ptr[DiskMsg], msgport.waitport(port))
         match Ask(msg.command):
             case Ask.FOUND:
-                _found(msg.dp)
+                _found(unwrap(msg.dp))
                 slab.kfree(msg, disk.M_DISK)
             case Ask.LOST:
-                _forget(msg.dp)
+                _forget(unwrap(msg.dp))
+                msgport.replymsg(msg, 0)
+            case Ask.NOTHING:
                 msgport.replymsg(msg, 0)
 
 

@@ -173,6 +173,10 @@ def _readdir(vp: Ptr[Vnode], cookie: u64, to: Slice[Dirent]) -> u64:
     shown: u64 = 0
     index = cookie
     last: Array[u8, cdev.NAME_BYTES]
+    if index != 0:                      # the component that was shown last
+        cdev.nth(index - 1, node)
+        cdev.drop(node.dev)
+        words.write_text(last, _below(node, folder))
     while shown < len(to):
         try:
             cdev.nth(index, node)
