@@ -32,6 +32,7 @@ from kernel import machine
 from kernel.io import bio, disk
 from kernel.io.bio import Bio, BioCmd
 from kernel.lib import words
+from kernel.lib.errno import ENXIO
 from kernel.lwkt import globaldata, sched, sleepq
 from kernel.lwkt.globaldata import gd
 from kernel.lwkt.thread import Pri
@@ -46,6 +47,8 @@ DEPTH: Final = 32
 BLOCK: Final = 4096
 MAX_CPUS: Final = 4
 MAX_PAGES: Final = 64
+ROUNDS: Final = 32
+READS: Final = 128
 UNDISTURBED_NS: Final = 100     # the loop of the thread that does nothing takes less
 LENGTHS: Final[Array[u64, 5]] = [1, 2, 3, 16, 61]       # blocks of 4 KiB
 OFFSETS: Final[Array[u32, 3]] = [0, 512, 2048]
@@ -116,8 +119,8 @@ def _again(request: Ptr[Bio]) -> None:
         load.errors.add(1)
     elif load.check and word_at(load.pages[slot]) != load.where[slot]:
         load.wrong.add(1)
-    if load.next < load.limit:
-        _ask(load, slot)
+    if load.next < load.limit and request.error != ENXIO:
+        _ask(load, slot)                # not of a disk that is gone: that fails here and now
     elif load.done.add(1) == DEPTH - 1:
         sleepq.wakeup(u64(address_of(load)))
 
@@ -220,13 +223,15 @@ def disk_cost() -> None:
     support.spawn(_spare, 0, gd.cpuid, Pri.IDLE_WORK)
     for depth in DEPTHS:
         run_load(load, dp, 256, depth, False)
-        began = machine.cputimer_count()
-        spare = spare_ticks
-        run_load(load, dp, 1024, depth, False)
-        busy = machine.cputimer_count() - began - (spare_ticks - spare)
-        ns = busy * 1000 // (machine.cputimer_hz() // 1_000_000)
-        kprintf(f"qd{depth} {ns // 1024}\n")
-        assert load.errors.load() == 0
+        least: u64 = u64.MAX
+        for _ in range(ROUNDS):                 # the clock's own interrupts come in some of them
+            began = machine.cputimer_count()
+            spare = spare_ticks
+            run_load(load, dp, READS, depth, False)
+            least = min(least, machine.cputimer_count() - began - (spare_ticks - spare))
+            assert load.errors.load() == 0
+        ns = least * 1000 // (machine.cputimer_hz() // 1_000_000)
+        kprintf(f"qd{depth} {ns // READS}\n")
     spare_stop.store(1)
     support.join()
 
