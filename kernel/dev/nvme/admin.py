@@ -61,7 +61,7 @@ SPINS: Final = 256
 @struct
 class Admin:
     """The admin queue pair."""
-    regs: Mmio[regs.Regs]                   # [I]
+    registers: Mmio[regs.Regs]              # [I]
     dev: Ptr[Device]                        # [I]
     sq: Slice[regs.Command]                 # [I]
     cq: Slice[regs.Completion]              # [I]
@@ -86,7 +86,7 @@ def make(admin: Ptr[Admin], dev: Ptr[Device], registers: Mmio[regs.Regs], stride
     completions = kit.memory(dev, ENTRIES * regs.COMPLETION_BYTES)
     admin.data = kit.memory(dev, regs.IDENTIFY_BYTES)
     admin.dev = dev
-    admin.regs = registers
+    admin.registers = registers
     admin.sq = dma.array(regs.Command, commands, 0, ENTRIES)
     admin.cq = dma.array(regs.Completion, completions, 0, ENTRIES)
     admin.sq_address = commands.address
@@ -101,9 +101,9 @@ def reset(admin: Ptr[Admin]) -> None:
     admin.tail = 0
     admin.head = 0
     admin.phase = 1
-    admin.regs.AQA = regs.Aqa(ASQS=ENTRIES - 1, ACQS=ENTRIES - 1)
-    admin.regs.ASQ = u64(admin.sq_address)
-    admin.regs.ACQ = u64(admin.cq_address)
+    admin.registers.AQA = regs.Aqa(ASQS=ENTRIES - 1, ACQS=ENTRIES - 1)
+    admin.registers.ASQ = u64(admin.sq_address)
+    admin.registers.ACQ = u64(admin.cq_address)
 
 
 @throws
@@ -120,7 +120,7 @@ def execute(admin: Ptr[Admin], command: Ptr[regs.Command]) -> u32:
     admin.tail = (admin.tail + 1) % ENTRIES
     fence("release")                            # the command, then the doorbell
 
-    admin.regs.DOORBELL[0] = admin.tail
+    admin.registers.DOORBELL[0] = admin.tail
     began = machine.cputimer_count()
     rounds: u64 = 0
     late = False
@@ -160,7 +160,7 @@ def served(admin: Ptr[Admin]) -> None:
 
 def regs_gone(admin: Ptr[Admin]) -> bool:
     """Whether the registers read as those of nothing."""
-    return admin.regs.CAP_LOW == regs.GONE
+    return admin.registers.CAP_LOW == regs.GONE
 
 
 @throws
@@ -217,7 +217,7 @@ def _take(admin: Ptr[Admin], cid: u16) -> tuple[bool, u16, u32]:
         admin.head = (admin.head + 1) % ENTRIES
         if admin.head == 0:
             admin.phase ^= 1
-        admin.regs.DOORBELL[admin.cq_doorbell] = admin.head
+        admin.registers.DOORBELL[admin.cq_doorbell] = admin.head
         if cid == state.CID:
             return True, u16(state.STATUS), result
         admin.strays += 1

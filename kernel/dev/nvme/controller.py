@@ -64,6 +64,7 @@ UNSAFE: Final = True     # a controller travels to its interrupt and thread as a
 MAX_ENTRIES: Final = 1024
 MIN_ENTRIES: Final = 2
 MAX_TRANSFER: Final = 1 << 20
+DRAIN_MS: Final = 2000
 LEAST_REGISTERS: Final = 0x1008      # the admin queue's doorbells are the last that must be there
 
 
@@ -71,7 +72,7 @@ LEAST_REGISTERS: Final = 0x1008      # the admin queue's doorbells are the last 
 class Controller:
     """A controller; kit.state() of its device."""
     dev: Ptr[Device]                                # [I]
-    regs: Mmio[regs.Regs]                           # [I]
+    registers: Mmio[regs.Regs]                      # [I]
     cap: regs.Cap                                   # [I]
     stride: u32                                     # [I] doorbells from one to the next
     admin: Admin                                    # [s]
@@ -102,9 +103,9 @@ def attach(dev: Ptr[Device]) -> None:
     """
     c = kit.state(Controller, dev)
     c.dev = dev
-    c.regs = kit.registers(regs.Regs, dev, 0, LEAST_REGISTERS)
+    c.registers = kit.registers(regs.Regs, dev, 0, LEAST_REGISTERS)
     _read_capabilities(c)
-    admins.make(c.admin, dev, c.regs, c.stride)
+    admins.make(c.admin, dev, c.registers, c.stride)
     c.messages = kit.messages(dev)
     _disable(c)
     _enable(c)
@@ -123,7 +124,7 @@ def attach(dev: Ptr[Device]) -> None:
 
 @throws
 def _read_capabilities(c: Ptr[Controller]) -> None:
-    low, high = c.regs.CAP_LOW, c.regs.CAP_HIGH
+    low, high = c.registers.CAP_LOW, c.registers.CAP_HIGH
     if low == regs.GONE and high == regs.GONE:
         raise Errno(ENXIO)
     c.cap = from_bits(regs.Cap, u64(high) << 32 | low)
@@ -139,8 +140,8 @@ def _read_capabilities(c: Ptr[Controller]) -> None:
 @may_block
 def _disable(c: Ptr[Controller]) -> None:
     """Reset the controller: EN to 0, and wait until it is not ready."""
-    if c.regs.CC.EN == 1:
-        c.regs.CC = regs.Cc(EN=0)
+    if c.registers.CC.EN == 1:
+        c.registers.CC = regs.Cc(EN=0)
     _wait_ready(c, False)
 
 
@@ -149,7 +150,7 @@ def _disable(c: Ptr[Controller]) -> None:
 def _enable(c: Ptr[Controller]) -> None:
     """Let it work, with an empty admin queue."""
     admins.reset(c.admin)
-    c.regs.CC = regs.Cc(EN=1, IOSQES=regs.IOSQES, IOCQES=regs.IOCQES)
+    c.registers.CC = regs.Cc(EN=1, IOSQES=regs.IOSQES, IOCQES=regs.IOCQES)
     _wait_ready(c, True)
 
 
@@ -161,7 +162,7 @@ def _wait_ready(c: Ptr[Controller], ready: bool) -> None:
     Errors   ENXIO the controller is gone, EIO it cannot begin, ETIMEDOUT (CAP.TO).
     """
     for _ in wait.polls(max(u64(c.cap.TO), 1) * regs.TO_UNIT_MS):
-        now = c.regs.CSTS
+        now = c.registers.CSTS
         if bits_of(now) == regs.GONE or kit.gone(c.dev):
             raise Errno(ENXIO)
         if ready == now.RDY:
@@ -206,7 +207,7 @@ def _make_pair(c: Ptr[Controller], granted: u32, cpus: u32) -> None:
     pair: Ptr[Pair] | None = None
     while pair is None:
         try:
-            pair = pairs.make(c.dev, c.regs, number + 1, c.entries,
+            pair = pairs.make(c.dev, c.registers, number + 1, c.entries,
                               c.max_transfer // PAGE_SIZE + 1, c.stride)
         except Errno as e:
             c.entries //= 2
@@ -319,9 +320,12 @@ def die(c: Ptr[Controller]) -> None:
 @may_block
 def stop(c: Ptr[Controller]) -> None:
     """Shut the controller down, if it is there and answers; end all requests; unmake the disks."""
+    there = not kit.gone(c.dev) and not c.dead and not admins.regs_gone(c.admin)
+    if there:
+        _drain(c)
     for number in range(c.pair_count):
         request.stop(unwrap(c.pairs[number]))
-    if not kit.gone(c.dev) and not c.dead and not admins.regs_gone(c.admin):
+    if there:
         _shut_down(c)
     die(c)
     while (ns := c.namespaces.pop_front()) is not None:
@@ -329,10 +333,28 @@ def stop(c: Ptr[Controller]) -> None:
 
 
 @may_block
+def _drain(c: Ptr[Controller]) -> None:
+    """Let what is under way end, for a while.
+
+    QEMU 7.2: a controller that is disabled with completions not yet posted never lets go of the
+    memory that they refer to, and then cannot be unplugged (no DEVICE_DELETED).
+    """
+    for number in range(c.pair_count):
+        request.drain(unwrap(c.pairs[number]))
+    for _ in wait.polls(DRAIN_MS):
+        poll(c)
+        inflight: u32 = 0
+        for number in range(c.pair_count):
+            inflight += unwrap(c.pairs[number]).inflight
+        if inflight == 0 or admins.regs_gone(c.admin):
+            return
+
+
+@may_block
 def _shut_down(c: Ptr[Controller]) -> None:
-    c.regs.CC.SHN = regs.SHN_NORMAL
+    c.registers.CC.SHN = regs.SHN_NORMAL
     for _ in wait.polls(regs.SHUTDOWN_MS):
-        now = c.regs.CSTS
+        now = c.registers.CSTS
         if now.SHST == regs.SHST_COMPLETE or bits_of(now) == regs.GONE or kit.gone(c.dev):
             break
     try:

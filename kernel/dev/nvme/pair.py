@@ -78,7 +78,8 @@ NONE: Final[u32] = 0xFFFF_FFFF
 
 CLOSED: Final = 0        # no command may be sent: before the first start, in a reset
 OPEN: Final = 1
-DEAD: Final = 2          # nothing will ever be done again
+DRAINING: Final = 2      # what is under way may end, nothing is sent
+DEAD: Final = 3          # nothing will ever be done again
 
 M_NVME: MallocType = MallocType(name="nvme")
 

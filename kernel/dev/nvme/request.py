@@ -119,7 +119,7 @@ def end_all(first: Ptr[Bio] | None) -> None:
 
 def _collect(pair: Ptr[Pair]) -> Ptr[Bio] | None:
     """Read the new completions; the requests that are ended, as a chain.  Under the lock."""
-    if pair.state != pairs.OPEN:
+    if pair.state not in (pairs.OPEN, pairs.DRAINING):
         return None
     first: Ptr[Bio] | None = None
     last: Ptr[Bio] | None = None
@@ -146,7 +146,8 @@ def _collect(pair: Ptr[Pair]) -> Ptr[Bio] | None:
     if first is not None:
         pair.counters.batches += 1
     pairs.tell(pair)
-    start_waiting(pair)
+    if pair.state == pairs.OPEN:
+        start_waiting(pair)
     return first
 
 
@@ -286,10 +287,21 @@ def close(pair: Ptr[Pair], state: u32) -> Ptr[Bio] | None:
 
 
 @no_block
+def drain(pair: Ptr[Pair]) -> None:
+    """Send no commands from now on; those under way may end."""
+    pairs.lock(pair)
+    if pair.state == pairs.OPEN:
+        pair.state = pairs.DRAINING
+        pair.deferring = False
+        pairs.ring(pair)
+    pairs.unlock(pair)
+
+
+@no_block
 def stop(pair: Ptr[Pair]) -> None:
     """Send no commands for now; those under way may still complete, but are not looked at."""
     pairs.lock(pair)
-    if pair.state == pairs.OPEN:
+    if pair.state != pairs.DEAD:
         pair.state = pairs.CLOSED
     pairs.unlock(pair)
 

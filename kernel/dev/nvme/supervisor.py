@@ -101,7 +101,7 @@ def look(c: Ptr[Controller]) -> None:
     """What is done once a second."""
     if c.dead:
         return
-    now = c.regs.CSTS
+    now = c.registers.CSTS
     if bits_of(now) == regs.GONE or kit.gone(c.dev):
         kprintf("nvme: a controller is gone\n")
         controllers.die(c)
