@@ -548,3 +548,16 @@ def _evict_from(cpu: u32) -> Ptr[Buf] | None:
                 spin.unlock(bucket.lock)
             place.bufs.push_back(bp)
     return None
+
+
+# --- For people ----------------------------------------------------------------------------
+
+
+def total_bytes() -> u64:
+    """What buffers hold."""
+    return _bytes.load_relaxed()
+
+
+def limit() -> u64:
+    """What they may hold, as far as their holders let go of them."""
+    return _limit
