@@ -22,7 +22,7 @@ PROGRAMS = [f"tests/unit/fs/hammer2/programs/{name}.py" for name in ("memory_vol
 FILES = [*sorted(str(p) for p in Path("kernel/fs/hammer2").glob("[a-z]*.py")), *PROGRAMS,
          "kernel/lib/crc32c.py",
          *(f"kernel/lwkt/{name}.py" for name in (
-             "globaldata", "crit", "spin", "ipiq", "thread", "cpumask", "mutex")),
+             "globaldata", "crit", "spin", "ipiq", "thread", "cpumask", "mutex", "msgport")),
          *(f"kernel/mem/{name}.py" for name in ("page", "kva", "slab", "malloc_type")),
          "kernel/machine/types.py"]
 MIB = 1 << 20
