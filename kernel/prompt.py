@@ -11,6 +11,7 @@ from typing import Final
 from kpy import Array, Never, Slice, Str, entries, kprintf, panic, u8, u32, u64
 
 from kernel import console, machine
+from kernel.commands import args
 from kernel.ddb import debugger
 from kernel.lib import fmt, words
 
@@ -63,6 +64,9 @@ def command(typed: Slice[u8]) -> u32:
         case b"help":
             kprintf("echo TEXT, ddb, false, help, panic TEXT, poweroff, test NAME, true,\n")
             kprintf(debugger.SHOW_HELP)
+            for entry in entries("command"):
+                kprintf(f"{entry.name} ")
+            kprintf("\n")
         case b"panic":
             panic(f"{rest}")
         case b"poweroff":
@@ -76,6 +80,8 @@ def command(typed: Slice[u8]) -> u32:
         case b"test":
             return _test(rest)
         case _:
+            if args.run(name, rest):
+                return args.status
             if debugger.show_command(name, rest):
                 return 0
             kprintf(f"{name}: not a command; `help` lists them\n")

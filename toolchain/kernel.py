@@ -17,7 +17,10 @@ def files() -> list[Path]:
     return [ROOT / "kernel" / "main.py", *sorted((ROOT / "boot").glob("*.py")),
             ROOT / "kernel" / "arch" / "x86_64" / "vectors.py",
             ROOT / "kernel" / "lib" / "fmt.py", ROOT / "kernel" / "lib" / "memory.py",
-            *sorted(platform.glob("*.py"))]
+            *sorted(platform.glob("*.py")),
+            *sorted((ROOT / "kernel" / "commands").glob("[a-z]*.py")),
+            *sorted((ROOT / "kernel" / "dev").rglob("[a-z]*.py")),
+            *sorted((ROOT / "kernel" / "fs").rglob("[a-z]*.py"))]
 
 
 def binding() -> dict[str, str]:

@@ -20,22 +20,27 @@ Invariants
       context, and does not block.  It may be called before strategy() has returned.
   B3  After an error `error` is not 0, and none of the data is to be relied on.
 Locking   [b] who has the request (B1)   [I] fixed while it is on its way
+          [a] atomic
+Tests     tests/unit/io/test_bio.py
 Source    DragonFly sys/sys/bio.h, sys/kern/vfs_bio.c biodone() (design)
 """
 from typing import Final
 
 from kpy import (
     Array,
+    Atomic,
     Fn,
     NoBlock,
     PhysAddr,
     Ptr,
     Slice,
     TypeAlias,
+    address_of,
     enum,
     flags,
     i32,
     inline,
+    may_block,
     no_block,
     ref,
     struct,
@@ -44,6 +49,9 @@ from kpy import (
 )
 
 from kernel.lib import queue
+from kernel.lwkt import sleepq
+
+UNSAFE: Final = True        # the address of a request is what its maker sleeps on
 
 TRACKS: Final = 4
 
@@ -87,6 +95,7 @@ class Bio:
     depth: u32                      # [b] tracks in use
     error: i32                      # [b] 0, or an error number
     driver: Array[u64, 2]           # [b] for the driver while it has the request
+    finished: Atomic[u32]           # [a] biowait(): 1 once it is done
     start: u64                      # [b] cputimer_count() when the disk was asked
     track: Array[Track, TRACKS]     # [b]
 
@@ -143,3 +152,32 @@ def fail(bio: Ptr[Bio], error: i32) -> None:
 def info_of(bio: Ptr[Bio]) -> u64:
     """In a `done`: what its layer gave push_bio() as info."""
     return bio.track[bio.depth].info
+
+
+# --- Waiting for one -----------------------------------------------------------------------
+
+
+def init_waited(bio: Ptr[Bio], command: BioCmd, where: u64, length: u64) -> None:
+    """A request that its maker will biowait() for."""
+    init(bio, command, where, length, _finish)
+    bio.finished.store_relaxed(0)
+
+
+@may_block
+def biowait(bio: Ptr[Bio]) -> i32:
+    """Wait until a request of init_waited() is done; its error."""
+    ident = u64(address_of(bio))
+    while True:
+        sleepq.tsleep_interlock(ident)
+        if bio.finished.load() != 0:
+            sleepq.tsleep_remove()
+            return bio.error
+        sleepq.tsleep(ident, sleepq.SleepFlag.PINTERLOCKED, "biowait", 0)
+
+
+@no_block
+def _finish(bio: Ptr[Bio]) -> None:
+    """Nothing of `bio` is touched once it is finished: its maker may be gone."""
+    ident = u64(address_of(bio))
+    bio.finished.store(1)
+    sleepq.wakeup(ident)

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Taking command lines apart: words and numbers.
+"""Text in fixed storage: taking command lines apart, writing numbers.
 
 Tests     tests/unit/lib/test_words.py
 """
 from typing import Final
 
-from kpy import Slice, add_carry, mul_overflow, u8, u64
+from kpy import Slice, add_carry, i32, mul_overflow, u8, u64
 
 SPACE: Final = 32
 ZERO: Final = 48
@@ -54,6 +54,50 @@ def value_of(line: Slice[u8], key: Slice[u8]) -> Slice[u8]:
             return word[len(key) + 1:]
         word, rest = split(rest)
     return word
+
+
+def until_zero(text: Slice[u8]) -> Slice[u8]:
+    """Text in an array that is filled up with zeros: what stands before the first one."""
+    for i, c in enumerate(text):
+        if c == 0:
+            return text[:i]
+    return text
+
+
+def compare(left: Slice[u8], right: Slice[u8]) -> i32:
+    """Byte by byte, as memcmp(): below, at or above 0; a prefix comes first."""
+    for i in range(min(len(left), len(right))):
+        if left[i] != right[i]:
+            return -1 if left[i] < right[i] else 1
+    if len(left) == len(right):
+        return 0
+    return -1 if len(left) < len(right) else 1
+
+
+def write_number(to: Slice[u8], value: u64) -> u64:
+    """Write `value` in decimal at the start of `to`, and zeros behind it.
+
+    Returns  the number of digits.
+    """
+    digits: u64 = 1
+    rest = value // 10
+    while rest != 0:
+        digits += 1
+        rest //= 10
+    to.fill(0)
+    rest = value
+    for i in range(digits):
+        to[digits - 1 - i] = u8(ZERO + rest % 10)
+        rest //= 10
+    return digits
+
+
+def write_text(to: Slice[u8], text: Slice[u8]) -> u64:
+    """Write `text` at the start of `to`, as much as fits, then zeros; the bytes written."""
+    used = min(len(to), len(text))
+    to[:used].copy_from(text[:used])
+    to[used:].fill(0)
+    return used
 
 
 def _digit(c: u8) -> u64:

@@ -13,7 +13,7 @@ Tests     tests/rules/test_machine.py
 """
 from kpy import Never, PhysAddr, Slice, VirtAddr, u8, u32, u64, upcall
 
-from kernel.machine.types import Prot, Region, Trigger
+from kernel.machine.types import PciAddress, Prot, Region, Trigger
 
 # --- Start ---------------------------------------------------------------------------------
 
@@ -224,6 +224,29 @@ def intr_mask(cpu: u32, vector: u32) -> None:
 @upcall
 def intr_unmask(cpu: u32, vector: u32) -> None:
     """Let the source of `vector` through again; what came meanwhile arrives now."""
+
+
+# --- Buses ---------------------------------------------------------------------------------
+
+
+@upcall
+def pci_window(index: u32) -> tuple[u32, u32, u32]:
+    """(segment, first bus, last bus) of a range of PCI buses that can be reached; first > last
+    where there is none of this number.  They are numbered from 0 without a gap."""
+
+
+@upcall
+def pci_read(address: PciAddress, offset: u32, size: u32) -> u32:
+    """Read `size` (1, 2 or 4) bytes of a function's configuration space, at an aligned offset.
+
+    Context  any but an NMI.
+    Returns  all ones where nothing answers, or the machine has no way to that register.
+    """
+
+
+@upcall
+def pci_write(address: PciAddress, offset: u32, size: u32, value: u32) -> None:
+    """As pci_read(), the other way.  Nothing happens where nothing answers."""
 
 
 # --- Console -------------------------------------------------------------------------------

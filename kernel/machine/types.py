@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What the machine contract speaks of: memory ranges, page protections, interrupted contexts.
 
-Source    Intel SDM vol. 3A, 6.14 "Exception and Interrupt Handling in 64-bit Mode" (the frame)
+Source    Intel SDM vol. 3A, 6.14 "Exception and Interrupt Handling in 64-bit Mode" (the frame);
+          PCI Local Bus Specification 3.0, 3.2.2.3 "Configuration Space Decoding" (addresses)
 """
 from typing import Final
 
-from kpy import PhysAddr, enum, flags, struct, u32, u64
+from kpy import Bits, PhysAddr, bits, enum, flags, struct, u32, u64
 
 MAX_CPUS: Final = 256
 PAGE_SIZE: Final = 4096
@@ -44,6 +45,15 @@ class Trigger:
     """How a device signals an interrupt."""
     EDGE = 0
     LEVEL = 1
+
+
+@bits(u32)
+class PciAddress:
+    """Which function of which device of a PCI bus; buses are numbered within a segment."""
+    FUNCTION: Bits[2, 0]
+    DEVICE: Bits[7, 3]
+    BUS: Bits[15, 8]
+    SEGMENT: Bits[31, 16]
 
 
 @struct

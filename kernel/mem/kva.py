@@ -329,7 +329,7 @@ def free(va: u64, pages: u64, guard: u64 = 0) -> None:
 
 
 def map_device(pa: PhysAddr, size: u64) -> u64:
-    """Map a device's registers, uncached and for good; 0 if that is not possible."""
+    """Map a device's registers, uncached; 0 if that is not possible."""
     first = u64(pa) & ~u64(PAGE_SIZE - 1)
     pages = (u64(pa) + size - first + PAGE_SIZE - 1) >> PAGE_SHIFT
     base = reserve(pages)
@@ -346,6 +346,15 @@ def map_device(pa: PhysAddr, size: u64) -> u64:
             release(base, pages)
             return 0
     return base + (u64(pa) - first)
+
+
+def unmap_device(va: u64, size: u64) -> None:
+    """Take back what map_device() mapped, called with its result and the same size."""
+    first = va & ~u64(PAGE_SIZE - 1)
+    pages = (va + size - first + PAGE_SIZE - 1) >> PAGE_SHIFT
+    for i in range(pages):
+        machine.pmap_remove(VirtAddr(first + (i << PAGE_SHIFT)))
+    release(first, pages)
 
 
 def shootdown(va: u64, pages: u64) -> None:

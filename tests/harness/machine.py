@@ -91,6 +91,7 @@ class Machine:
             paused=True,
             extra=("-d", "guest_errors,cpu_reset", "-D", str(self.folder / "qemu.log")),
         )
+        options["extra"] = (*self.options.extra, *options.get("extra", ()))
         self.options = replace(self.options, **options)
 
     def __enter__(self) -> "Machine":
@@ -174,7 +175,7 @@ class Machine:
     def unplug(self, ident: str, timeout: float | None = None) -> None:
         """Ask the guest to let go of a device, and wait until it has."""
         self.qmp("device_del", id=ident)
-        self.monitor.wait_event("DEVICE_DELETED", self._limit(timeout))
+        self.monitor.wait_event("DEVICE_DELETED", self._limit(timeout), device=ident)
 
     def cut_power(self) -> None:
         """End QEMU as a power cut ends a machine: nothing is flushed by it or by the guest."""

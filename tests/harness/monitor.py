@@ -38,11 +38,13 @@ class Monitor:
         self._write({"return": reply})
         return reply
 
-    def wait_event(self, name: str, timeout: float = 60) -> dict[str, Any]:
-        """The first event of this name, also one that has come already."""
+    def wait_event(self, name: str, timeout: float = 60, **data: Any) -> dict[str, Any]:
+        """The first event of this name, with `data` among its data, also one that has come
+        already."""
 
         def find() -> dict[str, Any] | None:
-            return next((event for event in self.events if event["event"] == name), None)
+            return next((event for event in self.events if event["event"] == name
+                         and data.items() <= event.get("data", {}).items()), None)
 
         with self._news:
             if not self._news.wait_for(find, timeout):

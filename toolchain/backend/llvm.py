@@ -367,10 +367,10 @@ class FunctionEmitter:
         self.location = self.debug.at(self.at)
         head = self._head()
         self.lines = [head]
-        if not attrs.naked:
-            self._entry()
         labels = {id(b): f"{_UNSAFE_NAME.sub('_', b.name)}.{b.number}" for b in function.blocks}
         self.labels = labels
+        if not attrs.naked:
+            self._entry()
         if attrs.naked:
             self.lines.append("entry:")
         else:
@@ -447,8 +447,10 @@ class FunctionEmitter:
         """
         self.location = ""
         self.lines.append("start:")
+        taken = set(self.labels.values())       # labels and values are one name space
         for slot in self.function.slots:
-            name = f"%{_UNSAFE_NAME.sub('_', slot.name)}.{slot.number}"
+            name = f"{_UNSAFE_NAME.sub('_', slot.name)}.{slot.number}"
+            name = f"%{name}.slot" if name in taken else f"%{name}"
             self.slots[slot.number] = name
             self.lines.append(f"  {name} = alloca {memory(slot.ty)}, align {slot.ty.align}")
         for slot in self.function.slots:

@@ -29,6 +29,7 @@ class Inode:
     pmp: Ptr["pfs.Pfs"]             # [I]
     chain: Ptr[Chain]               # [I] N1
     refs: u32                       # [i]
+    vnode: u64                      # [i] address of the vnode that stands for it, or 0
 
 
 @throws

@@ -13,6 +13,7 @@ reference   a counter of known frequency, to measure the others by
 lapic       the local APIC of each CPU
 devices     which input or message is which vector of which CPU
 ioapic      the inputs for devices' interrupts
+pci         the configuration space of PCI devices
 interrupts  from a vector to its upcall
 vectors     which vector is for what
 lock        a lock for registers that CPUs share
@@ -40,6 +41,7 @@ from kernel.platform.pc64.devices import (
 )
 from kernel.platform.pc64.fw_cfg import read_file
 from kernel.platform.pc64.interrupts import idle_halt, intr_disable, intr_enable, intr_enabled
+from kernel.platform.pc64.pci import pci_read, pci_window, pci_write
 from kernel.platform.pc64.physical import boot_alloc, memory_regions, phys_to_virt, virt_to_phys
 from kernel.platform.pc64.pmap import (
     copy_probe,
@@ -79,6 +81,9 @@ __all__ = [
     "ipi_stop_others",
     "kernel_space",
     "memory_regions",
+    "pci_read",
+    "pci_window",
+    "pci_write",
     "phys_to_virt",
     "pmap_enter",
     "pmap_extract",

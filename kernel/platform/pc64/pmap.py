@@ -168,6 +168,19 @@ def map_device(pa: PhysAddr, size: u64) -> VirtAddr:
     return _map_for_good(pa, size, True, True)
 
 
+def map_late(pa: PhysAddr, size: u64) -> VirtAddr:
+    """map_device() at any time, by whoever serializes such calls; 0 if there is no memory or no
+    room for it."""
+    if size > DEVICE_BASE + DEVICE_BYTES - device_next - 2 * PAGE_SIZE:
+        return VirtAddr(0)
+    first = device_next // PAGE_SIZE
+    for i in range((size + PAGE_SIZE - 1) // PAGE_SIZE):
+        if not _enter((first + i) * PAGE_SIZE, _leaf(bits_of(pa) + i * PAGE_SIZE, True, False,
+                                                     True)):
+            return VirtAddr(0)          # what is mapped stays so: the next try maps it again
+    return _advance(size)
+
+
 @implements(acpi.see)
 def see(pa: PhysAddr, size: u64) -> Slice[u8]:
     """Firmware's memory, mapped for good if the physical map does not show it."""
@@ -201,6 +214,13 @@ def _map_for_good(pa: PhysAddr, size: u64, writable: bool, uncached: bool) -> Vi
         device_next += PAGE_SIZE
         first += PAGE_SIZE
     return VirtAddr(start + bits_of(pa) % PAGE_SIZE)
+
+
+def _advance(size: u64) -> VirtAddr:
+    global device_next
+    start = device_next
+    device_next += (size + PAGE_SIZE - 1) // PAGE_SIZE * PAGE_SIZE
+    return VirtAddr(start)
 
 
 def _map_physical() -> None:

@@ -424,6 +424,38 @@ class ApicIcr:
 
 XAPIC_DESTINATION_SHIFT: Final = 24      # within the upper half of the ICR, and within APIC_ID
 
+# --- PCI Local Bus Specification 3.0, 3.2.2.3.2 "Software Generation of Configuration
+#     Transactions": configuration mechanism #1
+
+CONFIG_ADDRESS: Final[u16] = 0xCF8
+CONFIG_DATA: Final[u16] = 0xCFC
+
+
+@bits(u32)
+class ConfigAddress:
+    """What CONFIG_DATA stands for."""
+    REGISTER: Bits[7, 2]
+    FUNCTION: Bits[10, 8]
+    DEVICE: Bits[15, 11]
+    BUS: Bits[23, 16]
+    ENABLE: Bit[31]
+
+
+# --- PCI Express Base Specification 5.0, 7.2.2 "PCI Express Enhanced Configuration Access
+#     Mechanism (ECAM)"
+
+ECAM_BUS_SHIFT: Final = 20
+ECAM_FUNCTION_SHIFT: Final = 12
+
+
+@regs(spec="PCI Express Base Specification 5.0, 7.2.2, one function")
+class EcamFunction:
+    """A function's registers, by the width that they are asked for."""
+    BYTE: RW[u8, 0, 4096]
+    WORD: RW[u16, 0, 2048]
+    DWORD: RW[u32, 0, 1024]
+
+
 # --- 8259A: Intel 8259A data sheet, "Initialization Command Words" -------------------------
 
 PIC_COMMAND: Final[u16] = 0x20           # of the first; the second is at 0xA0
