@@ -12,12 +12,18 @@ Tests     tests/unit/lib/test_window.py
 """
 from typing import Final
 
-from kpy import MPtr, Slice, address_of, cast, inline, le64, pointer_at, u8, u64, wrapping
+from kpy import MPtr, Slice, address_of, cast, inline, pointer_at, struct, u8, u64, wrapping
 
 UNSAFE: Final = True     # eight bytes at any address by one instruction; W1 is tested first
 
 WORD: Final = 8
 ROOM: Final = 2 * WORD
+
+
+@struct(packed=True)
+class Word:
+    """Eight bytes at any address: packed, so that nothing is taken for aligned."""
+    value: u64
 
 
 @inline
@@ -58,11 +64,11 @@ def _forward(to: MPtr[u8], source: MPtr[u8], count: u64, roomy: bool) -> None:
     """Front to back; `roomy`: there is ROOM after the end of both."""
     if roomy:
         # Most copies end here, without a branch that depends on how long they are.
-        cast(MPtr[le64], to)[0] = cast(MPtr[le64], source)[0]
-        cast(MPtr[le64], to + WORD)[0] = cast(MPtr[le64], source + WORD)[0]
+        cast(MPtr[Word], to)[0].value = cast(MPtr[Word], source)[0].value
+        cast(MPtr[Word], to + WORD)[0].value = cast(MPtr[Word], source + WORD)[0].value
         i: u64 = 2 * WORD
         while i < count:
-            cast(MPtr[le64], to + i)[0] = cast(MPtr[le64], source + i)[0]
+            cast(MPtr[Word], to + i)[0].value = cast(MPtr[Word], source + i)[0].value
             i += WORD
     else:
         _exactly(to, source, count)
@@ -72,7 +78,7 @@ def _exactly(to: MPtr[u8], source: MPtr[u8], count: u64) -> None:
     """Front to back, and not a byte more."""
     i: u64 = 0
     while count - i >= WORD:
-        cast(MPtr[le64], to + i)[0] = cast(MPtr[le64], source + i)[0]
+        cast(MPtr[Word], to + i)[0].value = cast(MPtr[Word], source + i)[0].value
         i += WORD
     while i < count:
         to[i] = source[i]

@@ -6,7 +6,7 @@ keys are below it, where it lies and what its check code is; blockrefs lie in th
 inodes (four each) and in indirect blocks.  All numbers are little-endian, sizes in bytes.
 
 Invariants
-  D1  Every struct has the size of the format, and alignment 1.
+  D1  Every struct has the size of the format, and no padding: its fields are aligned by nature.
 Tests     tests/unit/fs/hammer2/test_formats.py
 Source    DragonFly sys/vfs/hammer2/hammer2_disk.h (names, layout)
 """

@@ -18,10 +18,11 @@ from typing import Any
 from tests.unit.mem.fake import Machine
 from toolchain.host import KpyError
 
-PROGRAM = "tests/unit/fs/hammer2/programs/memory_volume.py"
-FILES = [*sorted(str(p) for p in Path("kernel/fs/hammer2").glob("[a-z]*.py")), PROGRAM,
+PROGRAMS = [f"tests/unit/fs/hammer2/programs/{name}.py" for name in ("memory_volume", "survey")]
+FILES = [*sorted(str(p) for p in Path("kernel/fs/hammer2").glob("[a-z]*.py")), *PROGRAMS,
+         "kernel/lib/crc32c.py",
          *(f"kernel/lwkt/{name}.py" for name in (
-             "globaldata", "crit", "spin", "ipiq", "thread", "cpumask", "mutex")),
+             "globaldata", "crit", "spin", "ipiq", "thread", "cpumask", "mutex", "msgport")),
          *(f"kernel/mem/{name}.py" for name in ("page", "kva", "slab", "malloc_type")),
          "kernel/machine/types.py"]
 MIB = 1 << 20
@@ -38,7 +39,7 @@ class Driver:
         for name, space in module.modules.items():
             if name.startswith("kernel.fs.hammer2."):
                 setattr(self, name.rpartition(".")[2], space)
-        self.memory = module.modules[next(n for n in module.modules if "memory_volume" in n)]
+        self.memory = module.modules["tests.unit.fs.hammer2.programs.memory_volume"]
         self.reads = {number for number, place in module.sites().items()
                       if "memory_volume" in place[0]}
         self.allocations = {number for number, place in module.sites().items()

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,10 +47,10 @@ def crc32c(data: Any) -> int:
     return crc ^ 0xFFFFFFFF
 
 
-def code_of(kind: int, data: bytes) -> bytes:
+def code_of(kind: int, data: bytes, crc: Callable[[bytes], int] = crc32c) -> bytes:
     """The check code of a block, as it stands at the start of a blockref's check area."""
     if kind in {2, 5}:
-        return struct.pack("<I", crc32c(data))
+        return struct.pack("<I", crc(data))
     if kind == 3:
         return struct.pack("<Q", xxhash.xxh64_intdigest(data, SEED))
     if kind == 4:
@@ -81,8 +81,8 @@ class Block:
 class Image:
     """A volume in a buffer that can be written."""
 
-    def __init__(self, data: Any) -> None:
-        self.data = data
+    def __init__(self, data: Any, crc: Callable[[bytes], int] = crc32c) -> None:
+        self.data, self.crc = data, crc
         self.header = max(self._headers(), key=lambda at: (self.number(at + 0x78, 8), -at))
 
     def _headers(self) -> list[int]:
@@ -134,13 +134,13 @@ class Image:
         """Make the check codes good from this block up to the header."""
         while block is not None:
             if block.size and block.offset + block.size <= len(self.data):
-                code = code_of(self.data[block.ref + 1] >> 4, self.bytes_of(block))
+                code = code_of(self.data[block.ref + 1] >> 4, self.bytes_of(block), self.crc)
                 self.data[block.ref + 0x40:block.ref + 0x40 + len(code)] = code
             block = block.parent
         self.mend_header(self.header)
 
     def mend_header(self, at: int) -> None:
         """Make the three CRCs of a header good."""
-        self.put(at + 0x1F8, 4, crc32c(self.data[at + 0x200:at + 0x400]))
-        self.put(at + 0x1FC, 4, crc32c(self.data[at:at + 508]))
-        self.put(at + 0xFFFC, 4, crc32c(self.data[at:at + 0xFFFC]))
+        self.put(at + 0x1F8, 4, self.crc(bytes(self.data[at + 0x200:at + 0x400])))
+        self.put(at + 0x1FC, 4, self.crc(bytes(self.data[at:at + 508])))
+        self.put(at + 0xFFFC, 4, self.crc(bytes(self.data[at:at + 0xFFFC])))
