@@ -34,7 +34,7 @@ from kpy import (
 )
 
 from kernel import mem
-from kernel.fs.hammer2 import inode, io, pfs, source, vnops, volume
+from kernel.fs.hammer2 import inode, io, pfs, source, vnops, volume, xop
 from kernel.fs.hammer2 import mount as hmount
 from kernel.fs.hammer2.mount import M_HAMMER2
 from kernel.fs.hammer2.ondisk import MAX_VOLUMES, PBUFSIZE, ROOT_INUM
@@ -42,6 +42,7 @@ from kernel.fs.hammer2.pfs import Label, Pfs
 from kernel.fs.hammer2.source import DiskSource
 from kernel.lib import words
 from kernel.lib.errno import EINVAL, ENOENT, ENOMEM
+from kernel.lwkt import globaldata
 from kernel.vfs import mount, namecache
 from kernel.vfs.mount import Mount, StatFs, Vfsops
 
@@ -68,6 +69,7 @@ class Fs:
     pmp: Ptr[Pfs] | None                            # [I] the PFS
     disks: Array[Ptr[DiskSource] | None, MAX_VOLUMES]   # [I]
     count: u32                                      # [I] of them
+    workers: xop.Workers
 
 
 @table("filesystem", 10)
@@ -92,7 +94,13 @@ def _mount(mp: Ptr[Mount]) -> None:
         devices, label = _split(words.until_zero(mp.source))
         open_volumes(fs, devices)
         try:
-            fs.pmp = _mount_label(fs, label)
+            pmp = _mount_label(fs, label)
+            try:
+                xop.start_workers(fs.workers, min(globaldata.ncpus, xop.MAX_WORKERS))
+            except Errno:
+                pfs.unmount(pmp)
+                raise
+            fs.pmp = pmp
         except Errno:
             volume.close(fs.hmp)
             raise
@@ -184,6 +192,7 @@ def _statfs(mp: Ptr[Mount], to: Ptr[StatFs]) -> None:
 @may_block
 def _unmount(mp: Ptr[Mount]) -> None:
     fs = fs_of(mp)
+    xop.stop_workers(fs.workers)
     pfs.unmount(unwrap(fs.pmp))
     volume.close(fs.hmp)
     close_disks(fs)

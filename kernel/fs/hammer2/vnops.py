@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""HAMMER2's files as vnodes.
+"""HAMMER2's files as vnodes: the front end.
+
+Names and directories are looked up by the mount's workers (xop.py).  Files of more than 512 bytes
+are read through the buffer cache, 64 KB at a time, with what follows read ahead.
 
 An inode in use has at most one vnode, and each vnode a reference on its inode.
 
@@ -15,6 +18,8 @@ from kpy import (
     VirtAddr,
     address_of,
     make_slice,
+    may_block,
+    no_block,
     pointer_at,
     ref,
     sizeof,
@@ -25,11 +30,14 @@ from kpy import (
 )
 
 from kernel import mem
-from kernel.fs.hammer2 import dirent, inode, strategy
+from kernel.fs.hammer2 import inode, strategy, vfsops, xop
 from kernel.fs.hammer2.dirent import Entry, Place
 from kernel.fs.hammer2.inode import Inode
 from kernel.fs.hammer2.mount import M_HAMMER2
-from kernel.fs.hammer2.ondisk import ObjType
+from kernel.fs.hammer2.ondisk import OPFLAG_DIRECTDATA, PBUFSIZE, ObjType
+from kernel.io import buf
+from kernel.io.bio import Bio
+from kernel.io.buf import BufObject
 from kernel.lib.errno import EIO, ENOMEM
 from kernel.lwkt import sleepq
 from kernel.vfs import vnode
@@ -39,6 +47,8 @@ from kernel.vfs.vnode import Attr, Dirent, Vnode, Vops, Vtype
 UNSAFE: Final = True        # Vnode.data is an Inode's address
 
 NS_PER_US: Final = 1000
+SIZE_MAX: Final = 1 << 62    # of what may be read through buffers
+READ_AHEAD: Final = 8       # blocks of 64 KB
 BATCH: Final = 16           # entries read at a time
 
 
@@ -66,6 +76,10 @@ def getv(mp: Ptr[Mount], ip: Ptr[Inode]) -> Ptr[Vnode]:
             try:
                 fresh = vnode.make(mp, _vtype(inode.meta(ip).type), ref(VOPS),
                                    u64(address_of(ip)))
+                size = min(u64(inode.meta(ip).size), SIZE_MAX)
+                blocks = (size + PBUFSIZE - 1) // PBUFSIZE
+                buf.init_object(fresh.bufs, _strategy, blocks * PBUFSIZE, PBUFSIZE,
+                                u64(address_of(fresh)))
             except Errno:
                 inode.drop(ip)
                 raise
@@ -99,7 +113,8 @@ def _vtype(kind: ObjType) -> Vtype:
 
 @throws
 def _nresolve(dvp: Ptr[Vnode], name: Slice[u8]) -> Ptr[Vnode]:
-    return getv(dvp.mount, dirent.nresolve(_ip(dvp), name))
+    workers = ref(vfsops.fs_of(dvp.mount).workers)
+    return getv(dvp.mount, xop.nresolve(workers, _ip(dvp), name))
 
 
 @throws
@@ -128,7 +143,28 @@ def _ns(us: u64) -> u64:
 
 @throws
 def _read(vp: Ptr[Vnode], where: u64, to: Slice[u8]) -> u64:
-    return strategy.read(_ip(vp), where, to)
+    ip = _ip(vp)
+    meta = inode.meta(ip)
+    size = u64(meta.size)
+    if vp.type != Vtype.VREG or meta.op_flags & OPFLAG_DIRECTDATA != 0 or where >= size:
+        return strategy.read(ip, where, to)
+    left = min(len(to), size - where)
+    done: u64 = 0
+    while done < left:
+        at = where + done
+        skip = at % PBUFSIZE
+        bp = buf.breadn(vp.bufs, at - skip, PBUFSIZE, READ_AHEAD)
+        take = min(left - done, PBUFSIZE - skip)
+        to[done:done + take].copy_from(buf.data(bp)[skip:skip + take])
+        buf.brelse(bp)
+        done += take
+    return done
+
+
+@no_block
+def _strategy(bo: Ptr[BufObject], request: Ptr[Bio]) -> None:
+    vp = pointer_at(Vnode, VirtAddr(bo.owner))      # safe: getv() put it there
+    xop.strategy_read(vfsops.fs_of(vp.mount).workers, _ip(vp), request)
 
 
 @throws
@@ -146,9 +182,10 @@ def _readdir(vp: Ptr[Vnode], cookie: u64, to: Slice[Dirent]) -> u64:
         # safe: so many bytes, that are ours
         found = make_slice(pointer_at(Entry, VirtAddr(u64(address_of(memory)))), BATCH)
         place = Place(cookie=cookie)
+        workers = ref(vfsops.fs_of(vp.mount).workers)
         shown: u64 = 0
         while shown < len(to) and not place.ended:
-            count = dirent.readdir(_ip(vp), place, found[:min(BATCH, len(to) - shown)])
+            count = xop.readdir(workers, _ip(vp), place, found[:min(BATCH, len(to) - shown)])
             for entry in found[:count]:
                 line = ref(to[shown])
                 line.fileid = entry.inum
@@ -164,8 +201,10 @@ def _readdir(vp: Ptr[Vnode], cookie: u64, to: Slice[Dirent]) -> u64:
         mem.kfree(memory, M_HAMMER2)
 
 
+@may_block
 def _reclaim(vp: Ptr[Vnode]) -> None:
     ip = _ip(vp)
+    buf.purge(vp.bufs)
     with ip.pmp.lock:
         ip.vnode = 0
     sleepq.wakeup(u64(address_of(ip)))

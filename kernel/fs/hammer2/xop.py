@@ -10,6 +10,10 @@ An operation goes to the worker that the number of its inode chooses: operations
 done in the order in which they were asked for, those of different ones side by side.  Who wants to
 wait for nothing sends an Xop of its own with start() and gets the reply at its port.
 
+Blocks of files are read for the buffer cache by strategy_read(): there a worker is chosen by inode
+and block, so that what is read ahead is read and decompressed side by side; and nobody waits for a
+reply: the worker ends the request, and frees the Xop.
+
 What the workers call, execute(), may be called directly where no second thread is wanted.
 
 Invariants
@@ -34,8 +38,10 @@ from kpy import (
     i32,
     lend,
     may_block,
+    no_block,
     pointer_at,
     ref,
+    sizeof,
     struct,
     throws,
     u8,
@@ -46,9 +52,14 @@ from kpy import (
     zeroed,
 )
 
-from kernel import lwkt
+from kernel import lwkt, mem
 from kernel.fs.hammer2 import dirent, inode, pfs, strategy
 from kernel.fs.hammer2.inode import Inode
+from kernel.fs.hammer2.mount import M_HAMMER2
+from kernel.fs.hammer2.ondisk import PBUFSIZE
+from kernel.io import bio, buf
+from kernel.io.bio import Bio
+from kernel.lib.errno import ENOMEM
 from kernel.lwkt import msgport, sched
 from kernel.lwkt.thread import Pri, Thread, ThreadFlag
 
@@ -97,7 +108,14 @@ class Read:
     count: u64
 
 
-Request = Union[Stop, Lookup, Nresolve, Readdir, Read]
+@struct
+class Strategy:
+    """strategy.read() of one logical block into the buffer that a request is for."""
+    ip: Ptr[Inode]
+    request: Ptr[Bio]
+
+
+Request = Union[Stop, Lookup, Nresolve, Readdir, Read, Strategy]
 
 
 @struct
@@ -172,6 +190,11 @@ def serve(msg: Ptr[msgport.Msg]) -> bool:
     match xop.request:
         case Stop():
             going_on = False
+        case Strategy(request=request):
+            request.error = execute(xop)
+            mem.kfree(xop, M_HAMMER2)
+            bio.biodone(request)
+            return True
         case _:
             pass
     msgport.replymsg(xop, execute(xop))
@@ -254,6 +277,23 @@ def read(workers: Ptr[Workers], ip: Ptr[Inode], offset: u64, target: Slice[u8]) 
     return count(xop)
 
 
+@no_block
+def strategy_read(workers: Ptr[Workers], ip: Ptr[Inode], request: Ptr[Bio]) -> None:
+    """Read the logical block that a buffer's request is for; ends with biodone().
+
+    Errors   in the request: ENOMEM, and those of strategy.read().
+    """
+    memory = mem.kmalloc_nowait(sizeof(Xop), M_HAMMER2, mem.NOWAIT)
+    if memory is None:
+        bio.fail(request, ENOMEM)
+        return
+    # safe: so many bytes, that are ours
+    xop = pointer_at(Xop, VirtAddr(u64(address_of(memory))))
+    msgport.init(xop, workers.worker[0].port)           # there is no reply
+    xop.request = Strategy(ip=ip, request=request)
+    start(workers, xop, wrapping(ip.inum + bio.offset(request) // PBUFSIZE))
+
+
 def found(xop: Ptr[Xop]) -> Ptr[Inode] | None:
     """The inode that an operation found, with a reference; None if it failed, or looks for none."""
     match xop.request:
@@ -306,3 +346,7 @@ def _execute(xop: Ptr[Xop]) -> None:
             c.count = dirent.readdir(c.dip, c.place, c.entries)
         case Read() as d:
             d.count = strategy.read(d.ip, d.offset, d.target)
+        case Strategy() as e:
+            bp = buf.of(e.request)
+            got = strategy.read(e.ip, bp.offset, buf.data(bp))
+            buf.data(bp)[got:].fill(0)
