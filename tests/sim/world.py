@@ -79,6 +79,10 @@ def _search(bound: u32, reduce: bool, most: u64, limit: u64) -> u32: ...
 def _replay(policy: u32, seed: u64, depth: u32, length: u64, limit: u64) -> u32: ...
 @extern("sim_model")
 def _model(store_buffers: bool, no_fences: bool) -> None: ...
+@extern("sim_mutant")
+def _mutant(number: u32, noting: bool) -> None: ...
+@extern("sim_met")
+def _met(number: u32) -> bool: ...
 @extern("sim_stop")
 def _stop() -> None: ...
 @extern("sim_figure")
@@ -351,6 +355,14 @@ def replay(policy: u32, seed: u64, depth: u32, length: u64, limit: u64) -> u32:
 
 def model(store_buffers: bool, no_fences: bool) -> None:
     _model(store_buffers, no_fences)
+
+
+def mutant(number: u32, noting: bool) -> None:
+    _mutant(number, noting)
+
+
+def met(number: u32) -> bool:
+    return _met(number)
 
 
 def stop() -> None:

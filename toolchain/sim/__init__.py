@@ -41,6 +41,7 @@ RESULTS = ("done", "deadlock", "livelock", "too long", "diverged", "exhausted", 
 MAX_PATH = 20_000
 LIMIT = 100_000                 # steps of a run before it counts as endless
 SEARCH_LIMIT = 2_000            # the same in a search, which does not mind
+MUTANT_LIMIT = 20_000           # the same with a mutant awake
 TRIAL = 64                      # runs at random that tell how long one is
 
 
@@ -109,6 +110,31 @@ class Scenario:
         result = self._run(lambda: self.world.search(bound, reduce, most, limit),
                            lambda: self._path_seed(bound, reduce, limit))
         return self._figures(began, complete=RESULTS[result] == "exhausted")
+
+    def killed_after(self, mutant: int, policy: str, runs: int, seed: int = 1,
+                     limit: int = MUTANT_LIMIT) -> int | None:
+        """Wake a mutant (lower/mutate.py) and explore by `policy` ("random", "pct", "tso-random",
+        "tso-pct"): how many schedules passed before one failed, or None."""
+        code, depth, length = self._under(policy), 0, 0
+        if policy.endswith("pct"):
+            depth, length = 2, self.steps()
+        self.world.mutant(mutant, False)
+        try:
+            result = self.world.explore(code, seed, runs, depth, length, limit)
+        except (host.Panic, host.Fault):
+            return int(self.world.figure(0))
+        finally:
+            self.world.stop()
+            self.world.mutant(0, False)
+        return int(self.world.figure(0)) if RESULTS[result] != "done" else None
+
+    def comes_by(self, mutants: Iterable[int], runs: int = 300) -> set[int]:
+        """Those of the mutants whose place a few schedules come by."""
+        self.world.mutant(0, True)
+        self.random(runs)
+        self.pct(runs)
+        self.world.mutant(0, False)
+        return {number for number in mutants if self.world.met(number)}
 
     def steps(self) -> int:
         """How long a run is, more or less."""

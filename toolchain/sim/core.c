@@ -26,6 +26,7 @@
  *       buffer, first in first out, until a locked operation, a full fence, an interrupt, a pause
  *       or a plain store to shared memory of that CPU, or until the policy lets it go: all of it
  *       x86-TSO allows, though not all that x86-TSO allows (plain stores do not wait).
+ *   X7  A mutant is awake only in a run: booting and what is checked at the end are sound.
  * Tests     tests/sim/test_core.py, tests/sim/test_store_buffers.py
  * Source    Burckhardt and others, "A Randomized Scheduler with Probabilistic Guarantees of
  *           Finding Bugs", 2010 (PCT); Musuvathi and Qadeer, "Iterative Context Bounding", 2007;
@@ -46,6 +47,7 @@ enum { LOWERED = 1 << 21 };             /* PCT: at a change point; below it, tho
 enum { BUFFER = 8, SEQ_CST = 4, FENCE = 10 };
 enum { PAUSE_TICKS = 64 };              /* of the clock, where a step takes one */
 enum { DELAY_ROUNDS = 64 };             /* pauses of a pure delay loop that count as one */
+enum { MET = 8192, ALONE = 1 << 20 };
 enum { STUTTERS = 400, TIMER_EVERY = 40, JUMPS = 5000 };
 
 enum state { OFF, RUNS, PAUSES, HALTS };
@@ -113,6 +115,8 @@ static struct core {
     struct access sleeping[MAX_ENTITIES];
     uint64_t runs, total, longest, truncated, redundant;
     uint32_t tracing, traced, tso, no_fences;
+    uint32_t mutant, noting, alone;     /* the one that is awake; calls since the last point */
+    uint32_t met[MET];                  /* mutants whose place a run came by, as a hash */
     uint32_t regions, hot;
     struct { char *start, *copy; size_t size; } region[MAX_REGIONS];
     struct { char *to, *from; size_t size; } pages[MAX_HOT];
@@ -455,6 +459,7 @@ static inline bool own(const struct cpu *c, uintptr_t at) {
 static void point(uint32_t site, uintptr_t address, uint32_t kind) {
     struct cpu *c = S.cur;
     c->next = (struct access){site, kind, address};
+    S.alone = 0;
     if (++S.steps >= S.wake) decide(c);
     note(S.cur, false);
 }
@@ -474,6 +479,7 @@ void hook_yield(uint32_t site, void *where, uint32_t kind) {
     settle(c);
     if (c->buffered && !(kind & ORDERED)) before_plain(c, (uintptr_t)where, kind);
     if (!(kind & ORDERED) && own(c, (uintptr_t)where)) {
+        if (++S.alone > ALONE) end(LIVELOCK);
         if (c->takes && pending(c)) point(site, 0, 0);      /* X5 */
         return;
     }
@@ -497,6 +503,20 @@ void hook_pause(uint32_t site) {
     S.wake = 0;
     point(site, 0, 0);
     S.cur->state = RUNS;
+}
+
+/* Whether this mutant is the one that is awake (toolchain/lower/mutate.py). */
+bool hook_mutant(uint32_t number) __asm__("kpy.hook.mutant");
+bool hook_mutant(uint32_t number) {
+    if (!S.cur) return false;
+    if (S.noting) {
+        uint32_t at = number % MET;
+        while (S.met[at] && S.met[at] != number) at = (at + 1) % MET;
+        S.met[at] = number;
+    }
+    if (number != S.mutant) return false;
+    if (++S.alone > ALONE) end(LIVELOCK);
+    return true;
 }
 
 #define ATOMIC(T) { \
@@ -758,7 +778,7 @@ static void reset(void) {
     memcpy(S.cpus, S.kept.cpus, S.count * sizeof(struct cpu));
     S.base = S.kept.base;
     S.left = S.kept.left;
-    S.steps = S.wake = S.traced = S.stutters = S.jumps = S.turn = 0;
+    S.steps = S.wake = S.traced = S.alone = S.stutters = S.jumps = S.turn = 0;
     S.changes = S.quiet_changes = 1;
     S.hasty = S.hasty_ticks;
     S.at_node = S.preempted = S.sleep = S.passed = 0;
@@ -884,6 +904,19 @@ uint32_t sim_replay(uint32_t policy, uint64_t seed, uint32_t depth, uint64_t len
 void sim_model(bool store_buffers, bool no_fences) {
     S.tso = store_buffers;
     S.no_fences = no_fences;
+}
+
+/* Wake a mutant, or none with 0; note those whose place runs come by from now on, if asked. */
+void sim_mutant(uint32_t number, bool noting) {
+    S.mutant = number;
+    S.noting = noting;
+}
+
+/* Whether a run has come by the place of a mutant. */
+bool sim_met(uint32_t number) {
+    uint32_t at = number % MET;
+    while (S.met[at] && S.met[at] != number) at = (at + 1) % MET;
+    return S.met[at] == number;
 }
 
 /* After an exception left a run. */
