@@ -264,6 +264,33 @@ def _timed() -> None:
     _mutex_free()
 
 
+def _try_alone(unused: u64) -> None:
+    """Takes what it can have at once, and waits for the rest as a sharer."""
+    if mutex.try_lock(mtx):
+        _alone()
+        mutex.downgrade(mtx)
+    else:
+        mutex.lock_shared(mtx)
+    _together()
+    if mutex.try_upgrade(mtx):
+        _alone()
+    mutex.unlock(mtx)
+    granted.add(1)
+
+
+def mutex_tried() -> None:
+    """From alone to together and back, while others want the same."""
+    world.thread(_try_alone, 0, 0)
+    world.thread(_try_alone, 0, 1)
+    world.thread(_mutex_shared, 1, 2)
+    world.check(_all_tried)
+
+
+def _all_tried() -> None:
+    assert granted.load() == 2
+    _mutex_free()
+
+
 # --- lockmgr --------------------------------------------------------------------------------
 
 

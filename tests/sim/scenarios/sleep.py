@@ -8,6 +8,7 @@ from typing import Final
 from kpy import Atomic, Ptr, address_of, i32, ref, u32, u64, zeroed
 
 from kernel.lwkt import callout, sleepq, spin
+from kernel.lwkt.globaldata import gd
 from kernel.lwkt.sleepq import SleepFlag
 from tests.sim import world
 
@@ -230,3 +231,58 @@ def delayed() -> None:
     world.thread(_sleep, 0, 0)
     world.thread(_delayed, 0, 1)
     world.thread(_sleep, 0, 1)
+
+
+# --- Wakeups of other kinds -----------------------------------------------------------------
+
+
+def _sleep_in_domain(unused: u64) -> None:
+    while condition.load() == 0:
+        sleepq.tsleep_interlock(_ident(), SleepFlag.PDOMAIN_UMTX)
+        if condition.load() == 0:
+            sleepq.wait(_ident(), SleepFlag.PINTERLOCKED | SleepFlag.PDOMAIN_UMTX, "domain")
+        else:
+            sleepq.tsleep_remove()
+    woken.add(1)
+
+
+def _wake_domain(unused: u64) -> None:
+    condition.store(1)
+    sleepq.wakeup_domain(_ident(), SleepFlag.PDOMAIN_UMTX)
+
+
+def domain() -> None:
+    """Sleepers of one domain on two CPUs, woken from a third."""
+    world.thread(_sleep_in_domain, 0, 0)
+    world.thread(_sleep_in_domain, 0, 1)
+    world.thread(_wake_domain, 0, 2)
+
+
+def _wake_here(unused: u64) -> None:
+    condition.store(1)
+    sleepq.wakeup_mycpu(_ident())
+
+
+def on_own_cpu() -> None:
+    """wakeup_mycpu() reaches the sleepers of its own CPU."""
+    world.thread(_sleep, 0, 0)
+    world.thread(_wake_here, 0, 0)
+
+
+def _delayed_two(unused: u64) -> None:
+    sleepq.wakeup_start_delayed()
+    sleepq.wakeup(_other())
+    condition.store(1)
+    sleepq.wakeup(_ident())
+    sleepq.wakeup_end_delayed()
+    assert gd.delayed_wakeup[0] == 0 and gd.delayed_wakeup[1] == 0 and gd.delayed_depth == 0
+
+
+def _other() -> u64:
+    return u64(address_of(ref(woken)))
+
+
+def delayed_two() -> None:
+    """Two wakeups that are held back come both."""
+    world.thread(_sleep, 0, 0)
+    world.thread(_delayed_two, 0, 1)

@@ -9,7 +9,7 @@ from kpy import Atomic, Errno, i32, panic, u32, u64
 
 from kernel.lwkt import crit, globaldata, sched, sleepq
 from kernel.lwkt.globaldata import find, gd
-from kernel.lwkt.thread import ThreadFlag
+from kernel.lwkt.thread import Pri, ThreadFlag
 from tests.sim import world
 
 ROUNDS: Final = 2
@@ -237,3 +237,57 @@ def reaping() -> None:
 
 def _five_born() -> None:
     assert born.load() == 5
+
+
+# --- Priorities -----------------------------------------------------------------------------
+
+
+def _wait_for_turn(unused: u64) -> None:
+    """Less urgent than the others, until one of them raises it."""
+    assert stage.load() == 1, "it ran before its turn"
+    woken.add(1)
+
+
+def _raise(unused: u64) -> None:
+    td = world.td_of(0)
+    own = globaldata.curthread()
+    stage.store(1)
+    sched.setpri(td, own.pri + 1)
+    sched.yield_()
+    assert woken.load() == 1, "who is more urgent runs at a yield"
+    sched.setpri(own, own.pri - 1)
+    crit.crit_enter()
+    sched.deschedule_self(own)
+    sched.schedule_self()
+    crit.crit_exit()
+    world.rest()
+
+
+def priorities() -> None:
+    """Priorities change, of a thread that waits on the run queue and of the one that runs, while
+    another CPU schedules both."""
+    world.thread(_wait_for_turn, 0, 0, Pri.USER_NORMAL)
+    world.thread(_raise, 0, 0)
+    world.thread(_prod, 0, 1)
+    world.to_quiescence()
+    world.check(_woken)
+
+
+def _prod(unused: u64) -> None:
+    sched.schedule(world.td_of(1))
+
+
+def _create_anywhere(number: u64) -> None:
+    for _ in range(number):
+        try:
+            sched.create(_newborn, 0, b"new")
+        except Errno:
+            panic("no storage")
+
+
+def births_anywhere() -> None:
+    """Two CPUs make threads that may begin anywhere: the CPUs take turns."""
+    world.thread(_create_anywhere, 2, 0)
+    world.thread(_create_anywhere, 2, 1)
+    world.to_quiescence()
+    world.check(_all_born)
