@@ -37,7 +37,9 @@ CORE = Path(__file__).resolve().with_name("core.c")
 WORLD = ROOT / "tests" / "sim" / "world.py"
 POLICIES = {"random": 0, "pct": 1, "path": 2}
 MODELS = {"": (False, False), "tso-": (True, False), "unfenced-": (True, True)}
-RESULTS = ("done", "deadlock", "livelock", "too long", "diverged", "exhausted", "booted")
+RESULTS = ("done", "deadlock", "livelock", "too long", "diverged", "exhausted", "booted",
+           "redundant", "a translation that is no longer true was used",
+           "an access to a page that is not mapped")
 MAX_PATH = 20_000
 LIMIT = 100_000                 # steps of a run before it counts as endless
 SEARCH_LIMIT = 2_000            # the same in a search, which does not mind

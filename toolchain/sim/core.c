@@ -27,6 +27,9 @@
  *       or a plain store to shared memory of that CPU, or until the policy lets it go: all of it
  *       x86-TSO allows, though not all that x86-TSO allows (plain stores do not wait).
  *   X7  A mutant is awake only in a run: booting and what is checked at the end are sound.
+ *   X8  A TLB entry is made by the first access of its CPU to a page of kernel space, and goes with
+ *       pmap_invalidate() alone.  An access through one that is not what the page table says fails
+ *       the run, as does one to a page that is not mapped.
  * Tests     tests/sim/test_core.py, tests/sim/test_store_buffers.py
  * Source    Burckhardt and others, "A Randomized Scheduler with Probabilistic Guarantees of
  *           Finding Bugs", 2010 (PCT); Musuvathi and Qadeer, "Iterative Context Bounding", 2007;
@@ -51,7 +54,8 @@ enum { MET = 8192, ALONE = 1 << 20 };
 enum { STUTTERS = 400, TIMER_EVERY = 40, JUMPS = 5000 };
 
 enum state { OFF, RUNS, PAUSES, HALTS };
-enum result { DONE, DEADLOCK, LIVELOCK, TOO_LONG, DIVERGED, EXHAUSTED, BOOTED, REDUNDANT };
+enum result { DONE, DEADLOCK, LIVELOCK, TOO_LONG, DIVERGED, EXHAUSTED, BOOTED, REDUNDANT, STALE,
+              UNMAPPED };
 enum policy { RANDOM, PCT, EXHAUSTIVE, BOOT };
 
 struct store {                          /* not yet seen by others (X6) */
@@ -115,6 +119,9 @@ static struct core {
     struct access sleeping[MAX_ENTITIES];
     uint64_t runs, total, longest, truncated, redundant;
     uint32_t tracing, traced, tso, no_fences;
+    uintptr_t physmap, space;           /* where frames are seen; where pages are mapped */
+    uint64_t ram, space_size;
+    uint64_t *table, *tlb;              /* frames by page; by CPU and page: 0 if none */
     uint32_t mutant, noting, alone;     /* the one that is awake; calls since the last point */
     uint32_t met[MET];                  /* mutants whose place a run came by, as a hash */
     uint32_t regions, hot;
@@ -472,6 +479,19 @@ static void before_plain(struct cpu *c, uintptr_t where, uint32_t kind) {
     if (all) drain(c, c->buffered);
 }
 
+/* The frame that this CPU finds a page of kernel space in, by its TLB or by the page table. */
+static uint64_t walk(uint64_t page) {
+    uint64_t *entry = &S.tlb[(uint64_t)(S.cur - S.cpus) * (S.space_size / PAGE) + page];
+    if (!*entry) *entry = S.table[page];
+    return *entry;
+}
+
+static void translate(uintptr_t where) {
+    uint64_t page = (where - S.space) / PAGE, found = walk(page);
+    if (!found) end(UNMAPPED);
+    if (found != S.table[page]) end(STALE);
+}
+
 void hook_yield(uint32_t site, void *where, uint32_t kind) __asm__("kpy.hook.yield");
 void hook_yield(uint32_t site, void *where, uint32_t kind) {
     struct cpu *c = S.cur;
@@ -486,6 +506,7 @@ void hook_yield(uint32_t site, void *where, uint32_t kind) {
     c->wrote = (kind & WRITES) != 0;
     c->touched = 1;
     point(site, (uintptr_t)where, kind);
+    if ((uintptr_t)where - S.space < S.space_size) translate((uintptr_t)where);
 }
 
 void hook_pause(uint32_t site) __asm__("kpy.hook.pause");
@@ -652,6 +673,50 @@ void ipi_send(uint32_t cpu) {
     if (S.policy == PCT) S.wake = 0;
 }
 
+uint64_t phys_to_virt(uint64_t pa) CONTRACT("phys_to_virt");
+uint64_t phys_to_virt(uint64_t pa) { return S.physmap + pa; }
+
+uint64_t virt_to_phys(uint64_t va) CONTRACT("virt_to_phys");
+uint64_t virt_to_phys(uint64_t va) { return va - S.physmap; }
+
+/* A step on the page table, or on this CPU's TLB, which others do not see. */
+static uint64_t table_step(uint64_t va, bool shared) {
+    uint64_t page = (va - S.space) / PAGE;
+    if (S.cur) {
+        settle(S.cur);
+        drain(S.cur, S.cur->buffered);
+        point(0, shared ? (uintptr_t)&S.table[page] : 0, shared ? WRITES | ORDERED : 0);
+    }
+    return page;
+}
+
+bool pmap_enter(uint64_t va, uint64_t pa, uint32_t prot) CONTRACT("pmap_enter");
+bool pmap_enter(uint64_t va, uint64_t pa, uint32_t prot) {
+    (void)prot;
+    S.table[table_step(va, true)] = pa;
+    return true;
+}
+
+uint64_t pmap_remove(uint64_t va) CONTRACT("pmap_remove");
+uint64_t pmap_remove(uint64_t va) {
+    uint64_t page = table_step(va, true), before = S.table[page];
+    S.table[page] = 0;
+    return before;
+}
+
+uint64_t pmap_extract(uint64_t va) CONTRACT("pmap_extract");
+uint64_t pmap_extract(uint64_t va) {
+    if (va - S.physmap < S.ram) return va - S.physmap;
+    return va - S.space < S.space_size ? S.table[(va - S.space) / PAGE] + va % PAGE : 0;
+}
+
+void pmap_invalidate(uint64_t va, uint64_t pages) CONTRACT("pmap_invalidate");
+void pmap_invalidate(uint64_t va, uint64_t pages) {
+    uint64_t page = table_step(va, false);
+    uint64_t *tlb = &S.tlb[(S.cur ? (uint64_t)(S.cur - S.cpus) : 0) * (S.space_size / PAGE)];
+    memset(tlb + page, 0, pages * sizeof *tlb);
+}
+
 void intr_mask(uint32_t cpu, uint32_t vector) CONTRACT("intr_mask");
 void intr_mask(uint32_t cpu, uint32_t vector) { (void)cpu, (void)vector; }
 
@@ -752,6 +817,29 @@ void sim_region(uint64_t start, uint64_t size) {
     if (S.regions == MAX_REGIONS) __builtin_trap();
     S.region[S.regions].start = (char *)(uintptr_t)start;
     S.region[S.regions++].size = size;
+}
+
+/* Give the machine `ram` bytes of memory, from address 0 on, and so much room to map pages in.
+ * A page that is mapped there has storage of its own: it is not the frame's by another name. */
+void sim_ram(uint64_t ram, uint64_t space) {
+    size_t entries = space / PAGE * sizeof(uint64_t), tables = entries * (1 + MAX_CPUS);
+    S.physmap = sim_memory(ram);
+    S.space = sim_memory(space);
+    S.table = (uint64_t *)(uintptr_t)sim_memory(tables);
+    S.tlb = S.table + space / PAGE;
+    S.ram = ram;
+    S.space_size = space;
+    sim_region(S.physmap, ram);
+    sim_region(S.space, space);
+    sim_region((uintptr_t)S.table, tables);
+}
+
+uint64_t sim_space(void) { return S.space; }
+
+/* The frame in which this CPU finds the page at `va`, for a scenario to compare. */
+uint64_t sim_frame_of(uint64_t va) {
+    sim_point();
+    return walk((va - S.space) / PAGE);
 }
 
 static void keep(void) {

@@ -8,7 +8,7 @@ from typing import Final
 from kpy import Array, Atomic, Ptr, i32, ref, u32, u64, zeroed
 
 from kernel.lib.errno import EASYNC
-from kernel.lwkt import globaldata, msgport, sched, serialize
+from kernel.lwkt import crit, globaldata, msgport, sched, serialize
 from kernel.lwkt.globaldata import find
 from kernel.lwkt.msgport import Msg, MsgFlag, Port
 from tests.sim import world
@@ -374,3 +374,55 @@ def serialize_replies() -> None:
     world.thread(_serve_serialized, 1, 0)
     world.thread(_take_serialized, 0, 1)
     world.check(_one)
+
+
+def _poll_for_three(unused: u64) -> None:
+    """Answers are taken one by one as they come, without waiting."""
+    own = ref(globaldata.curthread().msgport)
+    for i in range(3):
+        msgport.init(msgs[i], own)
+        msgs[i].command = i
+        msgport.sendmsg(world.td_of(u32(i % 2)).msgport, msgs[i])
+    while stage.load() < 3:
+        msg = msgport.getport(own)
+        if msg is None:
+            crit.crit_enter()
+            sched.rotate()              # the server of this CPU has its turn
+            crit.crit_exit()
+            sched.switch()
+            world.wait()
+        else:
+            assert msg.result == msg.command * 2
+            stage.add(1)
+    assert own.normal.first is None and own.normal.last is None
+
+
+def polled() -> None:
+    """Two servers, one of the sender's CPU, answer a sender that polls."""
+    world.thread(_serve_own, 2, 0)
+    world.thread(_serve_own, 1, 1)
+    world.thread(_poll_for_three, 0, 0)
+    world.to_quiescence()
+    world.check(_three)
+
+
+def _poll_spin(unused: u64) -> None:
+    for i in range(2):
+        msgport.init(msgs[i], port)
+        msgs[i].command = i
+        msgport.sendmsg(world.td_of(0).msgport, msgs[i])
+    assert msgport.waitport(port).error == 0
+    while stage.load() == 0:
+        if msgport.getport(port) is not None:
+            stage.store(1)
+        else:
+            world.wait()
+    assert port.normal.first is None and port.normal.last is None
+
+
+def spin_polled() -> None:
+    """Replies at a spin port: one is waited for at the port, the other polled for."""
+    msgport.init_spin_port(port)
+    world.thread(_serve_own, 2, 0)
+    world.thread(_poll_spin, 0, 1)
+    world.check(_two)

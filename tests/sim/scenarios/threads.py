@@ -158,6 +158,7 @@ def _take(unused: u64) -> None:
         world.wait()
     td = world.td_of(0)
     sched.acquire(td)
+    assert td.gd is gd.self
     ready.store(1)
     sched.schedule(td)
 
@@ -289,5 +290,105 @@ def births_anywhere() -> None:
     """Two CPUs make threads that may begin anywhere: the CPUs take turns."""
     world.thread(_create_anywhere, 2, 0)
     world.thread(_create_anywhere, 2, 1)
+    world.to_quiescence()
+    world.check(_all_born)
+
+
+# --- Giving oneself away, being referred to ------------------------------------------------
+
+
+def _give_self(unused: u64) -> None:
+    """Off the run queue, given away, and only then off its stack."""
+    td = globaldata.curthread()
+    crit.crit_enter()
+    sched.deschedule_self(td)
+    sched.giveaway(td)
+    stage.store(2)
+    sched.switch()
+    crit.crit_exit()
+    assert gd.cpuid == 1 and td.gd is gd.self
+    woken.add(1)
+
+
+def giveaway_self() -> None:
+    """Who takes over a thread that gave itself away waits until it is off its stack."""
+    world.thread(_give_self, 0, 0)
+    world.thread(_take, 0, 1)
+    world.to_quiescence()
+    world.check(_woken)
+
+
+def _refer(unused: u64) -> None:
+    """A thread that somebody refers to does not end."""
+    td = world.td_of(0)
+    td.refs.add(1)
+    stage.store(1)
+    for _ in range(3):
+        world.point()
+        assert ThreadFlag.EXITING not in td.flags
+    td.refs.sub(1)
+
+
+def _end_when_known(unused: u64) -> None:
+    while stage.load() == 0:
+        sched.switch()
+        world.wait()
+
+
+def referred() -> None:
+    """A thread ends when nobody refers to it any more."""
+    world.clocks(hasty=2)
+    world.thread(_end_when_known, 0, 0)
+    world.thread(_refer, 0, 1)
+
+
+def _rotate(unused: u64) -> None:
+    crit.crit_enter()
+    sched.rotate()
+    crit.crit_exit()
+    sched.yield_()
+    assert woken.load() == 1, "an equal runs at the yield after rotate()"
+
+
+def _other(unused: u64) -> None:
+    woken.add(1)
+
+
+def rotation() -> None:
+    """rotate() asks for the reschedule that a yield then makes."""
+    world.thread(_rotate, 0, 0)
+    world.thread(_other, 0, 0)
+
+
+def _sort(unused: u64) -> None:
+    crit.crit_enter()
+    for i in range(1, 4):
+        sched.setpri(world.td_of(u32(i)), 11 - u32((i + 1) % 3))
+        sched.setpri(world.td_of(u32(i)), 10 - u32(i % 3))
+    td = gd.tdrunq.first
+    while td is not None:
+        following = td.link.next
+        assert following is None or following.pri <= td.pri, "R1"
+        td = following
+    crit.crit_exit()
+
+
+def sorted_queue() -> None:
+    """The run queue is sorted, whatever the order in which priorities change."""
+    world.thread(_sort, 0, 0)
+    world.thread(_other, 0, 0, Pri.USER_NORMAL)
+    world.thread(_other, 0, 0, Pri.USER_IDLE)
+    world.thread(_other, 0, 0, Pri.USER_HELPER)
+
+
+def _holes() -> None:
+    globaldata.cpu_limit = 3            # of which the last does not run
+
+
+def births_beside_a_hole() -> None:
+    """A thread that may begin anywhere begins on a CPU that runs."""
+    world.start_with(_holes)
+    world.thread(_create_anywhere, 4, 0)
+    world.need(2)
     world.to_quiescence()
     world.check(_all_born)
