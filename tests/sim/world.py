@@ -98,6 +98,8 @@ def _stop() -> None: ...
 def _figure(which: u32) -> u64: ...
 @extern("sim_step")
 def _step(at: u32, field: u32) -> u64: ...
+@extern("sim_operation")
+def _operation(at: u32, field: u32) -> u64: ...
 @extern("sim_cpu_state")
 def _cpu_state(cpu: u32, field: u32) -> u64: ...
 @extern("sim_path")
@@ -407,6 +409,10 @@ def figure(which: u32) -> u64:
 
 def step(at: u32, field: u32) -> u64:
     return _step(at, field)
+
+
+def operation(at: u32, field: u32) -> u64:
+    return _operation(at, field)
 
 
 def cpu_state(cpu: u32, field: u32) -> u64:

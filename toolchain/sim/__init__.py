@@ -72,6 +72,17 @@ class Figures:
         return self.schedules / self.seconds if self.seconds else 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An atomic operation of a run; `kind` as in lower/instrument.py, 11 a doorbell of CPU
+    `address`."""
+    cpu: int
+    kind: int
+    address: int
+    before: int
+    after: int
+
+
 class Scenario:
     """A plan, its CPUs booted up to the first step of each one's first thread."""
 
@@ -164,6 +175,15 @@ class Scenario:
         if error is not None or RESULTS[result] != "done":
             raise Failed(self.name, seed, story.what, story) from error
         return story
+
+    def operations(self, policy: str, number: int) -> list[Operation]:
+        """What the atomic operations of a run that holds did, in order, and its doorbells."""
+        depth, length = (2, self.steps()) if policy.endswith("pct") else (0, 0)
+        result = self.world.replay(self._under(policy), number, depth, length, LIMIT)
+        assert RESULTS[result] == "done", f"{self.name}, {policy} {number}: {RESULTS[result]}"
+        self.world.stop()
+        return [Operation(*(self.world.operation(at, field) for field in range(5)))
+                for at in range(self.world.figure(10))]
 
     def _explore(self, policy: str, runs: int, seed: int, depth: int, length: int,
                  limit: int) -> Figures:

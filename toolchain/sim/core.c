@@ -47,7 +47,7 @@ enum { PAGE = 4096, MAX_REGIONS = 48, MAX_HOT = 4096, MAX_NODES = 20000, TRACE =
 enum { STACK_SHIFT = 16 };              /* stacks are aligned blocks of 64 KiB */
 enum { READS = 1, WRITES = 2, ORDERED = 4 };
 enum { LOWERED = 1 << 21 };             /* PCT: at a change point; below it, those that pause */
-enum { BUFFER = 8, SEQ_CST = 4, FENCE = 10 };
+enum { BUFFER = 8, SEQ_CST = 4, FENCE = 10, DOORBELL = 11 };
 enum { PAUSE_TICKS = 64 };              /* of the clock, where a step takes one */
 enum { DELAY_ROUNDS = 64 };             /* pauses of a pure delay loop that count as one */
 enum { MET = 8192, ALONE = 1 << 20 };
@@ -92,6 +92,11 @@ struct step {
     struct access access;
 };
 
+struct operation {                      /* an atomic one, as it was done; or a doorbell (kind 11) */
+    uint32_t cpu, kind;
+    uint64_t address, before, after;
+};
+
 struct kept {                           /* what a reset puts back */
     struct cpu cpus[MAX_CPUS];
     uint64_t base;
@@ -130,6 +135,8 @@ static struct core {
     struct sigaction before;
     struct kept kept;
     struct step trace[TRACE];
+    struct operation operations[TRACE];
+    uint32_t operated;
     struct node node[MAX_NODES];
 } S __attribute__((section("sim_core,\"aw\",@nobits#")));
 
@@ -540,6 +547,12 @@ bool hook_mutant(uint32_t number) {
     return true;
 }
 
+static void note_operation(uint32_t kind, uint64_t address, uint64_t before, uint64_t after) {
+    if (!S.tracing || !S.cur || S.operated == TRACE) return;
+    S.operations[S.operated++] = (struct operation){
+        (uint32_t)(S.cur - S.cpus), kind, address, before, after};
+}
+
 #define ATOMIC(T) { \
     T *p = where, old = *p; \
     switch (kind) { \
@@ -552,6 +565,7 @@ bool hook_mutant(uint32_t number) {
     case 7: *p = old ^ (T)a; break; \
     default: if (old == (T)a) *p = (T)b; else if (S.cur) S.cur->wrote = 0; \
     } \
+    note_operation(kind, (uintptr_t)where, old, *p); \
     return old; }
 
 /* What store buffers change of an operation; true where that is all of it. */
@@ -670,6 +684,7 @@ void ipi_send(uint32_t cpu) {
     drain(c, c->buffered);              /* the interrupt controller's registers are uncached */
     point(0, (uintptr_t)&S.cpus[cpu], WRITES | ORDERED);
     S.cpus[cpu].ipi = 1;
+    note_operation(DOORBELL, cpu, 0, 0);
     if (S.policy == PCT) S.wake = 0;
 }
 
@@ -866,7 +881,7 @@ static void reset(void) {
     memcpy(S.cpus, S.kept.cpus, S.count * sizeof(struct cpu));
     S.base = S.kept.base;
     S.left = S.kept.left;
-    S.steps = S.wake = S.traced = S.alone = S.stutters = S.jumps = S.turn = 0;
+    S.steps = S.wake = S.traced = S.operated = S.alone = S.stutters = S.jumps = S.turn = 0;
     S.changes = S.quiet_changes = 1;
     S.hasty = S.hasty_ticks;
     S.at_node = S.preempted = S.sleep = S.passed = 0;
@@ -1016,7 +1031,8 @@ void sim_stop(void) {
 
 uint64_t sim_figure(uint32_t which) {
     uint64_t figures[] = {S.runs, S.total, S.longest, S.truncated, S.redundant, S.steps, S.traced,
-                          S.hot, S.cur ? (uint64_t)(S.cur - S.cpus) : ~0ull, S.count};
+                          S.hot, S.cur ? (uint64_t)(S.cur - S.cpus) : ~0ull, S.count,
+                          S.operated};
     return figures[which];
 }
 
@@ -1024,6 +1040,13 @@ uint64_t sim_figure(uint32_t which) {
 uint64_t sim_step(uint32_t at, uint32_t field) {
     struct step *s = &S.trace[at];
     uint64_t fields[] = {s->entity, s->access.site, s->access.address, s->access.kind};
+    return fields[field];
+}
+
+/* Atomic operation `at` of the replayed run: CPU, kind, address, value before and after. */
+uint64_t sim_operation(uint32_t at, uint32_t field) {
+    struct operation *o = &S.operations[at];
+    uint64_t fields[] = {o->cpu, o->kind, o->address, o->before, o->after};
     return fields[field];
 }
 

@@ -9,9 +9,12 @@ from typing import Final
 from kpy import (
     Array,
     Atomic,
+    Errno,
     PhysAddr,
+    Ptr,
     VirtAddr,
     address_of,
+    panic,
     pointer_at,
     ref,
     u32,
@@ -21,7 +24,7 @@ from kpy import (
 )
 
 from kernel import machine
-from kernel.lwkt import ipiq
+from kernel.lwkt import intr, ipiq
 from kernel.lwkt.globaldata import find, gd
 from kernel.machine.types import Prot
 from kernel.mem import kmalloc_obj, kva, malloc_type, objcache, page, slab
@@ -35,6 +38,7 @@ NOWAIT: Final[M] = M.RNOWAIT | M.NULLOK
 BIG: Final = 7000           # four chunks to a zone
 CHUNKS: Final = 4
 MAX: Final = 8
+VECTOR: Final = 5
 
 kind: malloc_type.MallocType = malloc_type.MallocType(name="sim", limit=MIB)
 obj: kmalloc_obj.ObjType = zeroed(kmalloc_obj.ObjType)
@@ -45,6 +49,10 @@ stage: Atomic[u32]
 finished: Atomic[u32]
 begun: u64 = 0                      # free frames, once memory is up
 made: Atomic[u32]
+info: intr.IntrInfo = zeroed(intr.IntrInfo)
+handler: intr.Handler = zeroed(intr.Handler)
+handled: Atomic[u32]
+subject: u32 = 0                    # what an interrupt thread meddles with
 storage: Array[u64, MAX]            # of the objects of `cache`
 scarce: bool = False                # there may be one of them at a time
 
@@ -424,6 +432,7 @@ def _map_again(times: u64) -> None:
             world.wait()
         _drop(va)
         kva.free(va, 1)
+        assert page.alloc(NOWAIT) is not None       # the frame, so that the next is another
         kva.flush()
     finished.store(1)
 
@@ -527,4 +536,133 @@ def cached_page() -> None:
     _with_memory()
     world.thread(_cache_and_reuse, 0, 0)
     world.thread(_take_contig, 0, 1)
+    world.check(_all_free)
+
+
+# --- Interrupted ----------------------------------------------------------------------------
+
+
+def _use_chunks(times: u64) -> None:
+    for _ in range(times):
+        first = _new(BIG)
+        second = _new(BIG)
+        _free(first)
+        third = _new(64)
+        _free(second)
+        _free(third)
+
+
+def _use_ranges(times: u64) -> None:
+    for _ in range(times):
+        va = kva.reserve(1)
+        _take(va)
+        _drop(va)
+        kva.release(va, 1)
+
+
+def _do(times: u64) -> None:
+    if subject == 0:
+        _use_pages(times)
+    elif subject == 1:
+        _use_objects(times)
+    elif subject == 2:
+        _get_and_put(times)
+    elif subject == 3:
+        _use_chunks(times)
+    elif subject == 4:
+        _use_ranges(times)
+    else:
+        _reuse_page(times)
+
+
+def _reuse_page(times: u64) -> None:
+    for _ in range(times):
+        frame = unwrap(page.alloc(NOWAIT))
+        generation = page.cache(frame)
+        if page.reuse(frame, generation):
+            page.free(frame)
+
+
+def _handle(self: Ptr[intr.Handler]) -> None:
+    _do(1)
+    handled.store(1)
+
+
+def _handler_up() -> None:
+    if subject == 2:
+        _cache_up()
+    else:
+        _memory_up()
+    handler.func = _handle
+    handler.name = "memory"
+    try:
+        intr.register(info, 0, VECTOR, b"memory")
+    except Errno:
+        panic("no interrupt thread")
+    intr.add_handler(info, 0, handler)
+
+
+def _interrupted(times: u64) -> None:
+    world.interrupt(0, VECTOR)
+    _do(times)
+    while handled.load() == 0:
+        world.wait()
+
+
+def _with_interrupts(what: u32) -> None:
+    global subject
+    subject = what
+    _with_memory()
+    world.start_with(_handler_up)
+    world.thread(_interrupted, 2, 0)
+
+
+def pages_preempted() -> None:
+    """An interrupt thread takes and gives frames of the colour that it interrupts."""
+    _with_interrupts(0)
+    world.on_each(_one_colour)
+    world.check(_all_free)
+
+
+def objects_preempted() -> None:
+    """The same with objects of one type."""
+    _with_interrupts(1)
+    world.on_each(_objects_here)
+
+
+def object_cache_preempted() -> None:
+    """The same with an object cache."""
+    _with_interrupts(2)
+    world.check(_accounted)
+
+
+def chunks_preempted() -> None:
+    """The same with kmalloc."""
+    _with_interrupts(3)
+    world.check(_no_chunk_used)
+
+
+def _no_chunk_used() -> None:
+    """Z2."""
+    for i in range(len(slab.slab.zones)):
+        for zone in slab.slab.zones[i]:
+            assert zone.nused == 0
+            free: u32 = 0
+            chunk = zone.lchunks
+            while chunk is not None:
+                free += 1
+                chunk = chunk.next
+            assert free + zone.unused == zone.nmax
+    assert slab.slab.off.first is None
+
+
+def ranges_preempted() -> None:
+    """The same with ranges of kernel addresses."""
+    _with_interrupts(4)
+
+
+def cached_page_preempted() -> None:
+    """The same with a frame that is cached and had again."""
+    _with_interrupts(5)
+    world.on_each(_one_colour)
     world.check(_all_free)
