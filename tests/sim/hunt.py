@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 from tests.sim import mutants
@@ -17,19 +18,22 @@ from tests.sim.suite import NAMES
 from toolchain.lower.mutate import number_of
 
 POLICIES = ("random", "pct", "tso-random")
-ROUNDS = (40, 400, 4000)
-SECONDS = 3                     # for one mutant
+ROUNDS = (40, 1000, 10_000)
+SECONDS = 4                    # for one mutant
 
 
-def hunt(name: str, scenarios: dict[str, Any], places: list[str]) -> list[Any] | None:
-    """[scenario, policy, schedules] of a killer, found by a child that may come to harm."""
+def attempt(name: str, places: Iterable[str], policies: Iterable[str], rounds: Iterable[int],
+            scenarios: dict[str, Any], seconds: int = 120) -> list[Any] | None:
+    """[scenario, policy, schedules] of a killer, found by a child, as a mutant may do harm."""
+    for place in places:
+        scenarios[place].steps()            # booted here, once, not in each child
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        signal.alarm(SECONDS)
-        for runs in ROUNDS:
+        signal.alarm(seconds)
+        for runs in rounds:
             for place in places:
-                for policy in POLICIES:
+                for policy in policies:
                     after = scenarios[place].killed_after(number_of(name), policy, runs)
                     if after is not None:
                         os.write(writing, json.dumps([place, policy, after]).encode())
@@ -52,7 +56,7 @@ def main(words: list[str]) -> None:
     for name in names:
         places = sorted((place for place in NAMES if number_of(name) in met[place]),
                         key=lambda place: scenarios[place].length)
-        found = hunt(name, scenarios, places)
+        found = attempt(name, places, POLICIES, ROUNDS, scenarios, SECONDS)
         print(f'    "{name}": {tuple(found)!r},' if found else
               f"# {name} {'survives' if places else 'is met by nobody'}", flush=True)
 

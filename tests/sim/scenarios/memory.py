@@ -14,6 +14,7 @@ from kpy import (
     Ptr,
     VirtAddr,
     address_of,
+    i64,
     panic,
     pointer_at,
     ref,
@@ -390,6 +391,7 @@ def _both_had_it() -> None:
 def _remap(unused: u64) -> None:
     """Another frame in place of one that the other CPU may have a translation of."""
     va = kva.alloc(1, NOWAIT)
+    world.frame_of(va)
     shared[0].store(va)
     while stage.load() == 0:
         world.wait()
@@ -397,6 +399,7 @@ def _remap(unused: u64) -> None:
     before = machine.pmap_remove(VirtAddr(va))
     assert kva.map_page(va, fresh, Prot.WRITE)
     kva.shootdown(va, 1)
+    assert world.frame_of(va) == u64(page.addr(fresh))
     shared[1].store(u64(page.addr(fresh)))
     assert u64(before) != u64(page.addr(fresh))
     stage.store(2)
@@ -505,6 +508,8 @@ def _all_free() -> None:
         assert number == at.free_count
         counted += number
     assert counted == begun, "a frame was lost"
+    if world.cpus == 1:
+        assert page.free_pages.load() + i64(page.local.delta) == i64(counted)
 
 
 def _cache_and_reuse(unused: u64) -> None:
