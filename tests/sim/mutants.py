@@ -332,19 +332,19 @@ EQUIVALENT = {
     "move-store kernel.mem.slab._new_zone #2":
         "Nobody knows the zone yet: no chunk of it has been handed out.",
     "no-lock kernel.lwkt.sched.giveaway #1":
-        "Its callers are in one: else a wakeup could queue the thread before this is asserted not to be.",
+        "Its callers are in one: a wakeup could queue the thread before this is denied.",
     "no-lock kernel.lwkt.sched.schedule_self #1":
         "Its callers are in the critical section that deschedule_self() asks for.",
     "no-lock kernel.lwkt.sleepq.wakeup_start_delayed #1":
         "What interrupts begins and ends as often: the depth is the same again afterwards.",
     "release-early kernel.lwkt.sched.giveaway #1":
-        "Its callers are in one: else a wakeup could queue the thread before this is asserted not to be.",
+        "Its callers are in one: a wakeup could queue the thread before this is denied.",
     "release-early kernel.lwkt.sched.schedule_self #1":
         "Its callers are in the critical section that deschedule_self() asks for.",
     "release-early kernel.lwkt.sleepq.wakeup_start_delayed #1":
         "What interrupts begins and ends as often: the depth is the same again afterwards.",
     "skip-recheck kernel.lwkt.sched.acquire #1":
-        "The message that hands the thread over is executed when its CPU is off its stack: not before.",
+        "The message that hands it over is executed when its CPU is off its stack.",
     "skip-recheck kernel.lwkt.token._try #3":
         "EXCLREQ is set all the same; one attempt less, and who attempts does so again.",
     "split-rmw kernel.lwkt.ipiq._ring #1":
@@ -371,7 +371,7 @@ EQUIVALENT = {
         "Nobody knows the zone yet: no chunk of it has been handed out.",
 }
 
-# Neither killed nor shown to be equivalent: what the scenarios do not reach yet, by what is missing.
+# Neither killed nor shown to be equivalent, by what the scenarios do not do.
 _UNMET = """
 forget-message kernel.lwkt.sleepq._timeout #1
 forget-message kernel.mem.kmalloc_obj._advance #1
@@ -526,5 +526,7 @@ split-rmw kernel.mem.slab._kfree_remote #1
 split-rmw kernel.mem.slab._push_remote #1
 split-rmw kernel.mem.slab._push_remote #3
 """
-OPEN = {name: why for text, why in ((_UNMET, "no scenario comes by"), (_SURVIVING, "no interrupt or other CPU of a "
-        "scenario meets it at the right moment")) for name in text.strip().splitlines()}
+OPEN = {
+    **dict.fromkeys(_UNMET.split("\n")[1:-1], "no scenario comes by"),
+    **dict.fromkeys(_SURVIVING.split("\n")[1:-1], "nothing comes between at the right moment"),
+}
