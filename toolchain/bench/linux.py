@@ -20,18 +20,18 @@ CPU = "max,-erms,-fsrm"         # with ERMS Linux copies a byte at a time under 
 APPEND = "console=ttyS0 quiet mitigations=off panic=-1"
 
 
-class Missing(Exception):
+class MissingError(Exception):
     """There is no Linux to compare with; says why."""
 
 
 def kernel() -> tuple[Path, Path]:
     """The kernel and its initial file system, made if they are not there yet.
 
-    Raises Missing without apt-get, dpkg-deb, a C compiler or the package.
+    Raises MissingError without apt-get, dpkg-deb, a C compiler or the package.
     """
     for program in ("apt-get", "dpkg-deb", "cc"):
         if shutil.which(program) is None:
-            raise Missing(f"no Linux to compare with: {program} is not installed")
+            raise MissingError(f"no Linux to compare with: {program} is not installed")
     FOLDER.mkdir(parents=True, exist_ok=True)
     tree = FOLDER / "tree"
     if not tree.is_dir():
@@ -48,11 +48,11 @@ def _unpack(tree: Path) -> None:
     said = _run("apt-cache", "depends", "linux-image-amd64")
     found = re.search(r"Depends: (linux-image-\S+)", said)
     if found is None:
-        raise Missing("no Linux to compare with: apt knows no linux-image-amd64")
+        raise MissingError("no Linux to compare with: apt knows no linux-image-amd64")
     _run("apt-get", "download", found[1])
     package = next(iter(FOLDER.glob("linux-image-*.deb")), None)
     if package is None:
-        raise Missing(f"no Linux to compare with: {found[1]} cannot be downloaded")
+        raise MissingError(f"no Linux to compare with: {found[1]} cannot be downloaded")
     partial = tree.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
     _run("dpkg-deb", "-x", package.name, partial.name)
@@ -62,7 +62,7 @@ def _unpack(tree: Path) -> None:
 def _run(*command: str) -> str:
     done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise Missing(f"no Linux to compare with: {' '.join(command)}: {done.stderr.strip()}")
+        raise MissingError(f"no Linux to compare with: {' '.join(command)}: {done.stderr.strip()}")
     return done.stdout
 
 

@@ -39,7 +39,7 @@ def measure() -> list[Row]:
     image = suite_image("--release")
     try:
         peer = linux.kernel()
-    except linux.Missing as why:
+    except linux.MissingError as why:
         print(why)
         peer = None
     for cpus in (1, 2):
