@@ -11,12 +11,14 @@ from kpy import Errno, Never, entry, kprintf, panic, u32, u64
 from kernel import console, machine, mem, prompt
 from kernel.bus import thread as bus
 from kernel.ddb import debugger, trap  # noqa: F401  (trap is called by the machine)
-from kernel.io import cdev, slices
+from kernel.io import buf, cdev, slices
 from kernel.lib import words
 from kernel.lwkt import sched
 from kernel.lwkt import start as lwkt_start
 from kernel.lwkt.thread import Pri, ThreadFlag
 from kernel.machine.types import PAGE_SIZE
+from kernel.mem import page
+from kernel.vfs import start as vfs_start
 
 
 @entry(60 * 1024)
@@ -32,6 +34,7 @@ def kmain(magic: u32, info: u64) -> Never:
         lwkt_start.prepare(cpu, cpus, machine.phys_to_virt(area))
     lwkt_start.init_cpu(0)                          # from here on there is a current thread
     mem.init()                                      # pages, addresses, slabs
+    buf.init(page.count_free() * PAGE_SIZE)         # and what they may hold of disks
     machine.start_clock()                           # calibrated timer
     machine.intr_enable()
     running = machine.start_cpus()                  # each idles from here on
@@ -50,8 +53,9 @@ def start_rest(unused: u64) -> None:
     try:
         cdev.start()                                # devices by name
         slices.start()                              # disks
+        vfs_start.run()                             # an empty tree, /dev in it
     except Errno as e:
-        panic(f"no memory for devices: error {e.code}")
+        panic(f"files cannot be reached: error {e.code}")
     debugger.interactive = words.value_of(machine.command_line(), b"panic") != b"off"
     try:
         console.start()                             # what is typed
@@ -63,4 +67,5 @@ def start_rest(unused: u64) -> None:
     except Errno as e:
         panic(f"no memory for the bus thread: error {e.code}")
     bus.settle()                                    # what was there at start is attached
+    slices.settle()                                 # and its disks are in /dev
     prompt.run()

@@ -19,7 +19,8 @@ def files() -> list[Path]:
             ROOT / "kernel" / "lib" / "fmt.py", ROOT / "kernel" / "lib" / "memory.py",
             *sorted(platform.glob("*.py")),
             *sorted((ROOT / "kernel" / "commands").glob("[a-z]*.py")),
-            *sorted((ROOT / "kernel" / "dev").rglob("[a-z]*.py"))]
+            *sorted((ROOT / "kernel" / "dev").rglob("[a-z]*.py")),
+            *sorted((ROOT / "kernel" / "fs").rglob("[a-z]*.py"))]
 
 
 def binding() -> dict[str, str]:

@@ -161,6 +161,7 @@ def init(memory: u64) -> None:
     """Before the first buffer; `memory` bytes there are in all."""
     global _limit
     _limit = memory // SHARE
+    M_BUF.limit = memory            # `_limit` is what counts
 
 
 def init_object(bo: Ptr[BufObject], strategy: NoBlock[Fn[[Ptr[BufObject], Ptr[Bio]], None]],
@@ -290,6 +291,13 @@ def purge(bo: Ptr[BufObject]) -> None:
             sleepq.tsleep(u64(address_of(bo)), sleepq.NO_FLAGS, "purge", 1)
 
 
+@inline
+def of(request: Ptr[Bio]) -> Ptr[Buf]:
+    """In an object's strategy(): the buffer that a request is for.  Of objects whose max_transfer
+    is one block only: a request may else be for several buffers."""
+    return pointer_at(Buf, VirtAddr(request.track[0].info))     # safe: _read() put it there
+
+
 # --- Inside: reading -----------------------------------------------------------------------
 
 
@@ -329,12 +337,12 @@ def _read(bp: Ptr[Buf], release: bool) -> None:
 
 @no_block
 def _read_done(request: Ptr[Bio]) -> None:
-    done(_buf(request), request.error)
+    done(of(request), request.error)
 
 
 @no_block
 def _read_ahead_done(request: Ptr[Bio]) -> None:
-    bp = _buf(request)
+    bp = of(request)
     done(bp, request.error)
     brelse(bp)
 
@@ -412,12 +420,6 @@ def _cluster_done(request: Ptr[Bio]) -> None:
         if i != 0 or not cluster.keeps_first:
             brelse(bp)
     slab.kfree(cluster, M_BUF)
-
-
-@inline
-def _buf(request: Ptr[Bio]) -> Ptr[Buf]:
-    """The buffer whose read this was."""
-    return pointer_at(Buf, VirtAddr(bio.info_of(request)))      # safe: _read() put it there
 
 
 # --- Inside: finding and making ------------------------------------------------------------
@@ -548,3 +550,16 @@ def _evict_from(cpu: u32) -> Ptr[Buf] | None:
                 spin.unlock(bucket.lock)
             place.bufs.push_back(bp)
     return None
+
+
+# --- For people ----------------------------------------------------------------------------
+
+
+def total_bytes() -> u64:
+    """What buffers hold."""
+    return _bytes.load_relaxed()
+
+
+def limit() -> u64:
+    """What they may hold, as far as their holders let go of them."""
+    return _limit

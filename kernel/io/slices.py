@@ -33,10 +33,13 @@ from kpy import (
     address_of,
     bits_of,
     cast,
+    copy,
     enum,
+    i32,
     implements,
     kprintf,
     make_slice,
+    may_block,
     no_block,
     pointer_at,
     ref,
@@ -55,7 +58,7 @@ from kernel.io.cdev import Cdev, DevOps
 from kernel.io.disk import Disk
 from kernel.lib import queue, words
 from kernel.lib.crc32 import crc32
-from kernel.lib.errno import EINVAL, ENOMEM
+from kernel.lib.errno import EINVAL, ENOENT, ENOMEM
 from kernel.lwkt import msgport, sched
 from kernel.lwkt.globaldata import curthread
 from kernel.lwkt.msgport import Msg
@@ -74,6 +77,8 @@ LETTER_A: Final = 97
 class Ask:
     FOUND = 1
     LOST = 2
+    NOTHING = 3
+    NTH = 4
 
 
 @struct
@@ -90,8 +95,24 @@ class Part:
 
 
 @struct
+class PartInfo:
+    """What a listing says of a Part."""
+    name: Array[u8, cdev.NAME_BYTES]
+    whole: bool                         # the disk itself
+    start: u64                          # bytes
+    size: u64                           # bytes
+    block_size: u32
+    mbr_type: u8
+    type_uuid: Array[u8, 16]
+    serial: Array[u8, disk.TEXT_BYTES]
+    model: Array[u8, disk.TEXT_BYTES]
+
+
+@struct
 class DiskMsg(Msg):
-    dp: Ptr[Disk]
+    dp: Ptr[Disk] | None
+    index: u64
+    part: PartInfo
 
 
 @struct
@@ -148,10 +169,34 @@ def disk_found(dp: Ptr[Disk]) -> None:
 
 @implements(disk.disk_lost)
 def disk_lost(dp: Ptr[Disk]) -> None:
+    _ask(Ask.LOST, dp)
+
+
+@may_block
+def settle() -> None:
+    """Wait until the disks that were announced before have their devices."""
+    _ask(Ask.NOTHING, None)
+
+
+@throws
+def nth(index: u64, to: Ptr[PartInfo]) -> None:
+    """Line `index` of all disks and their parts.  Errors  ENOENT after the last."""
+    msg: DiskMsg = zeroed(DiskMsg)
+    msgport.init(msg, curthread().msgport)
+    msg.command = bits_of(Ask.NTH)
+    msg.index = index
+    error = msgport.domsg(unwrap(_port.load()), msg)
+    if error != 0:
+        raise Errno(error)
+    copy(to, msg.part)
+
+
+@may_block
+def _ask(what: Ask, dp: Ptr[Disk] | None) -> None:
     msg: DiskMsg = zeroed(DiskMsg)
     msg.dp = dp
     msgport.init(msg, curthread().msgport)
-    msg.command = bits_of(Ask.LOST)
+    msg.command = bits_of(what)
     msgport.domsg(unwrap(_port.load()), msg)
 
 
@@ -243,11 +288,15 @@ def _disk(unused: u64) -> None:
         msg = cast(Ptr[DiskMsg], msgport.waitport(port))
         match Ask(msg.command):
             case Ask.FOUND:
-                _found(msg.dp)
+                _found(unwrap(msg.dp))
                 slab.kfree(msg, disk.M_DISK)
             case Ask.LOST:
-                _forget(msg.dp)
+                _forget(unwrap(msg.dp))
                 msgport.replymsg(msg, 0)
+            case Ask.NOTHING:
+                msgport.replymsg(msg, 0)
+            case Ask.NTH:
+                msgport.replymsg(msg, _describe(msg))
 
 
 def _found(dp: Ptr[Disk]) -> None:
@@ -267,6 +316,28 @@ def _found(dp: Ptr[Disk]) -> None:
         kprintf(f"{disk.name_of(dp)}: its parts are not known: error {e.code}\n")
     finally:
         disk.drop(dp)
+
+
+def _describe(msg: Ptr[DiskMsg]) -> i32:
+    """NTH."""
+    index = msg.index
+    for part in _parts:
+        if index != 0:
+            index -= 1
+            continue
+        line = ref(msg.part)
+        used = words.write_text(line.name, disk.name_of(part.dp))
+        words.write_text(line.name[used:], words.until_zero(part.suffix))
+        line.whole = part.suffix[0] == 0
+        line.start = part.start
+        line.size = part.size
+        line.block_size = part.dp.info.block_size
+        line.mbr_type = part.mbr_type
+        line.type_uuid[:].copy_from(part.type_uuid)
+        line.serial[:].copy_from(part.dp.info.serial)
+        line.model[:].copy_from(part.dp.info.model)
+        return 0
+    return ENOENT
 
 
 def _forget(dp: Ptr[Disk]) -> None:

@@ -104,6 +104,7 @@ class ObjType:
     size: u64                                       # [I] of an object, rounded up
     per_slab: u32                                   # [I]
     number: u32                                     # [I] in `types`
+    zeroed: bool                                    # [I] objects of a new slab are zero
     lock: spin.Spinlock
     partial: queue.TailQueue[ObjSlab, "link"]       # [l] some objects free
     full: queue.TailQueue[ObjSlab, "link"]          # [l] all free
@@ -301,6 +302,8 @@ def _new_slab(kind: Ptr[ObjType], how: M) -> Ptr[ObjSlab] | None:
         slab.bitmap[i].store(0, order="relaxed")
     for i in range(count):
         slab.fobjs[i] = slab.objects + i * kind.size
+        if kind.zeroed:
+            _zero(slab.objects + i * kind.size, kind.size)
     slab.aindex.store(0, order="relaxed")
     slab.findex.store(count, order="relaxed")
     slab.xindex.store(count, order="release")

@@ -27,7 +27,7 @@ from pathlib import Path
 from toolchain.backend import jit
 from toolchain.backend.llvm import emit_module
 from toolchain.backend.worker import Job, Pool, Result
-from toolchain.bench import bindings, compile_time, nucleus
+from toolchain.bench import bindings, codecs, compile_time, nucleus
 from toolchain.driver import check_files
 from toolchain.lower.lower import lower_module
 from toolchain.options import DEV, RELEASE, Options
@@ -187,6 +187,9 @@ def main() -> int:
         bound = bindings.measure()
         bindings.show(bound)
         rows += bound
+        codec = codecs.measure()
+        codecs.show(codec)
+        rows += codec
         kernel = nucleus.measure()
         nucleus.show(kernel)
         rows += kernel

@@ -245,16 +245,26 @@ def _wait(before: State, time_us: u64) -> bool:
     none gets on.  So many CPUs, which a virtual machine has take turns, get time for each."""
     time = clock.microseconds(time_us)
     deadline = clock.cputimer_count() + time
-    cpu: u32 = 1
-    while cpu < count:
-        if u32(state[cpu].load_acquire()) > u32(before):
-            cpu += 1
+    most = _behind(before)
+    while most != 0:
+        left = _behind(before)
+        if left < most:
+            most = left
             deadline = clock.cputimer_count() + time
         elif clock.cputimer_count() >= deadline:
             return False
         else:
             pause()
     return True
+
+
+def _behind(before: State) -> u32:
+    """The CPUs in state `before` or an earlier one."""
+    number: u32 = 0
+    for cpu in range(1, count):
+        if u32(state[cpu].load_acquire()) <= u32(before):
+            number += 1
+    return number
 
 
 def _roll_call() -> u32:
