@@ -17,7 +17,7 @@ from toolchain.image.output import Output
 TIME = 1_700_000_000
 
 
-def everything(folder: Path) -> Path:
+def everything(folder: Path, sparse: int = 700 << 20) -> Path:
     """A folder with one of each thing that a host without root rights can have."""
     rng = random.Random(1)
     (folder / "sub" / "deeper").mkdir(parents=True)
@@ -40,10 +40,10 @@ def everything(folder: Path) -> Path:
     (folder / "ünï ☃").write_bytes(b"unicode")
     Path(os.fsdecode(os.fsencode(folder) + b"/\xff\n\x01")).write_bytes(b"bytes")
     with (folder / "sparse").open("wb") as file:
-        for at in (0, 1 << 20, 5 << 20, 600 << 20):
+        for at in (0, 1 << 20, 5 << 20, sparse - (100 << 10)):
             file.seek(at)
             file.write(b"island" * 100)
-        file.truncate(700 << 20)
+        file.truncate(sparse)
     (folder / "sub" / "modes").write_bytes(b"x")
     (folder / "sub" / "modes").chmod(0o4751)
     (folder / "sub").chmod(0o1770)

@@ -2,6 +2,7 @@
 """A folder becomes a volume that the checker finds nothing in, and that has what the folder has."""
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from pathlib import Path
@@ -78,7 +79,8 @@ def test_blocks_are_stored_by_their_rule(image):
         assert shape(b"text-65536") == [(0, 0x32, 1024)]
         assert shape(b"text-300000") == [(n * 65536, 0x32, 1024) for n in range(5)]
         assert shape(b"zeros-300000") == []
-        assert [key for key, _, _ in shape(b"sparse")] == [0, MIB, 5 * MIB, 600 * MIB]
+        assert [key for key, _, _ in shape(b"sparse")] == [
+            0, MIB, 5 * MIB, 700 * MIB - 2 * 65536]
 
 
 def test_compression_is_kept_only_if_it_fits_half():
@@ -284,7 +286,8 @@ def plant(tree: dict[bytes, bytes | dict], place: bytes) -> None:
             with open(path, "wb") as file:
                 file.write(what)
             if len(what) % 7 == 1:
-                os.link(path, path[:-1] + b"\xfe\xfe" + b"x" * (len(what) % 100))
+                with contextlib.suppress(FileExistsError):
+                    os.link(path, path[:-1] + b"\xfe\xfe" + b"x" * (len(what) % 100))
 
 
 @given(TREES)

@@ -15,7 +15,7 @@ Invariants
       chance: identifiers are derived from the content.
   W2  freemap_tid equals mirror_tid: nobody has to recover anything.
 Limits  One volume; hard links to directories, extended attributes and flags are not known.
-Tests   tests/toolchain/test_image_writer.py
+Tests   tests/toolchain/test_image_writer.py, tests/qemu/test_image.py
 Source  DragonFly sbin/newfs_hammer2/mkfs_hammer2.c (layout)
 """
 from __future__ import annotations
