@@ -6,7 +6,7 @@ Partitions begin at multiples of 1 MiB, in blocks of 512 bytes.  A disk of n byt
     0       protective MBR               1 MiB          the first partition, ...
     512     header; then 128 entries     n - 33 * 512   the entries again, and the header last
 
-Tests   tests/toolchain/test_image_gpt.py
+Tests   tests/toolchain/test_image_gpt.py, tests/qemu/test_image_disks.py
 Source  UEFI 2.10, section 5.2.3 "Protective MBR", 5.3 "GUID Partition Table Disk Layout"
 """
 from __future__ import annotations
