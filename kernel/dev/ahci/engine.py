@@ -20,7 +20,6 @@ from kpy import (
     bits_of,
     copy,
     fence,
-    from_bits,
     may_block,
     throws,
     trunc,
@@ -44,36 +43,36 @@ NO_PACKET: Final[Slice[u8]] = b""
 
 def vanished(port: Ptr[Port]) -> bool:
     """Whether the HBA has gone, as the bus says or as its registers do."""
-    return kit.gone(port.dev) or bits_of(port.regs.PxSSTS[port.number]) == regs.GONE
+    return kit.gone(port.dev) or bits_of(port.registers.PxSSTS[port.number]) == regs.GONE
 
 
 def is_up(port: Ptr[Port]) -> bool:
     """Whether there is a device that one can talk to.  Registers of nothing say no."""
-    return port.regs.PxSSTS[port.number].DET == regs.DET_UP
+    return port.registers.PxSSTS[port.number].DET == regs.DET_UP
 
 
 def set_up(port: Ptr[Port]) -> None:
     """Tell the HBA where the port's memory is; let it receive frames.  Its engine is stopped."""
     n = port.number
     at = u64(port.area.address)
-    port.regs.PxCLB[n] = trunc(u32, at)
-    port.regs.PxCLBU[n] = u32(at >> 32)
-    port.regs.PxFB[n] = trunc(u32, at + ports.FIS_AT)
-    port.regs.PxFBU[n] = u32((at + ports.FIS_AT) >> 32)
+    port.registers.PxCLB[n] = trunc(u32, at)
+    port.registers.PxCLBU[n] = u32(at >> 32)
+    port.registers.PxFB[n] = trunc(u32, at + ports.FIS_AT)
+    port.registers.PxFBU[n] = u32((at + ports.FIS_AT) >> 32)
     clear(port)
-    command = port.regs.PxCMD[n]
+    command = port.registers.PxCMD[n]
     command.FRE = 1
     command.SUD = 1
     command.POD = 1
     command.ICC = regs.ICC_ACTIVE
-    port.regs.PxCMD[n] = command
+    port.registers.PxCMD[n] = command
 
 
 def clear(port: Ptr[Port]) -> None:
     """Forget errors and events that were reported so far."""
     n = port.number
-    port.regs.PxSERR[n] = port.regs.PxSERR[n]
-    port.regs.PxIS[n] = port.regs.PxIS[n]
+    port.registers.PxSERR[n] = port.registers.PxSERR[n]
+    port.registers.PxIS[n] = port.registers.PxIS[n]
 
 
 @throws
@@ -84,14 +83,14 @@ def stop(port: Ptr[Port]) -> None:
     Errors   ENXIO the HBA is gone, ETIMEDOUT.
     """
     n = port.number
-    command = port.regs.PxCMD[n]
+    command = port.registers.PxCMD[n]
     if command.ST == 1:
         command.ST = 0
-        port.regs.PxCMD[n] = command
+        port.registers.PxCMD[n] = command
     for _ in wait.polls(regs.ENGINE_MS):
         if vanished(port):
             raise Errno(ENXIO)
-        if port.regs.PxCMD[n].CR == 0:
+        if port.registers.PxCMD[n].CR == 0:
             return
     raise Errno(ETIMEDOUT)
 
@@ -104,11 +103,11 @@ def start(port: Ptr[Port]) -> None:
     Errors   EIO the device is in the middle of something.
     """
     n = port.number
-    if port.regs.PxTFD[n].STS & regs.STS_BUSY != 0:
+    if port.registers.PxTFD[n].STS & regs.STS_BUSY != 0:
         raise Errno(EIO)
-    command = port.regs.PxCMD[n]
+    command = port.registers.PxCMD[n]
     command.ST = 1
-    port.regs.PxCMD[n] = command
+    port.registers.PxCMD[n] = command
 
 
 @throws
@@ -134,10 +133,10 @@ def wait_ready(port: Ptr[Port], limit_ms: u64) -> None:
     for _ in wait.polls(limit_ms):
         if vanished(port) or not is_up(port):
             raise Errno(ENXIO)
-        if port.regs.PxTFD[n].STS & regs.STS_BUSY == 0:
+        if port.registers.PxTFD[n].STS & regs.STS_BUSY == 0:
             return
         # QEMU 7.2: after a reset PxTFD stays 7Fh until PxCMD is written, whatever to.
-        port.regs.PxCMD[n] = port.regs.PxCMD[n]
+        port.registers.PxCMD[n] = port.registers.PxCMD[n]
     raise Errno(ETIMEDOUT)
 
 
@@ -155,12 +154,12 @@ def hard_reset(port: Ptr[Port]) -> None:
     except Errno as e:
         if e.code != ETIMEDOUT:
             raise
-    port.regs.PxSCTL[n] = regs.PxSctl(DET=regs.DET_COMRESET, IPM=regs.IPM_NO_SLEEP)
+    port.registers.PxSCTL[n] = regs.PxSctl(DET=regs.DET_COMRESET, IPM=regs.IPM_NO_SLEEP)
     wait.sleep_ms(regs.COMRESET_MS)
-    port.regs.PxSCTL[n] = regs.PxSctl(DET=0, IPM=regs.IPM_NO_SLEEP)
+    port.registers.PxSCTL[n] = regs.PxSctl(DET=0, IPM=regs.IPM_NO_SLEEP)
     _wait_link(port)
     clear(port)
-    if port.regs.PxCMD[n].CR == 1:
+    if port.registers.PxCMD[n].CR == 1:
         raise Errno(EIO)
     wait_ready(port, regs.SPIN_UP_MS)
     clear(port)
@@ -174,7 +173,7 @@ def _wait_link(port: Ptr[Port]) -> None:
     Errors   ENXIO they do not.
     """
     for _ in wait.polls(regs.NOBODY_MS):
-        if port.regs.PxSSTS[port.number].DET != regs.DET_NONE:
+        if port.registers.PxSSTS[port.number].DET != regs.DET_NONE:
             break
     else:
         raise Errno(ENXIO)
@@ -196,7 +195,7 @@ def soft_reset(port: Ptr[Port]) -> None:
     n = port.number
     stop(port)
     clear(port)
-    if port.regs.PxTFD[n].STS & regs.STS_BUSY != 0:
+    if port.registers.PxTFD[n].STS & regs.STS_BUSY != 0:
         _override(port)
     start(port)
     _send_control(port, regs.CONTROL_SRST, bits_of(regs.Header(CFL=regs.FIS_DWORDS, R=1, C=1)))
@@ -216,11 +215,11 @@ def _override(port: Ptr[Port]) -> None:
     n = port.number
     if not port.cap.SCLO:
         raise Errno(EIO)
-    command = port.regs.PxCMD[n]
+    command = port.registers.PxCMD[n]
     command.CLO = 1
-    port.regs.PxCMD[n] = command
+    port.registers.PxCMD[n] = command
     for _ in wait.polls(regs.ENGINE_MS):
-        if port.regs.PxCMD[n].CLO == 0:
+        if port.registers.PxCMD[n].CLO == 0:
             return
     raise Errno(ETIMEDOUT)
 
@@ -235,7 +234,7 @@ def _send_control(port: Ptr[Port], control: u32, header: u64) -> None:
     for _ in wait.polls(regs.ENGINE_MS):
         if vanished(port):
             raise Errno(ENXIO)
-        if port.regs.PxCI[port.number] & OWN == 0:
+        if port.registers.PxCI[port.number] & OWN == 0:
             return
     raise Errno(ETIMEDOUT)
 
@@ -266,10 +265,10 @@ def execute(port: Ptr[Port], fis: Ptr[regs.FisH2d], size: u32, packet: Slice[u8]
     for _ in wait.polls(limit_ms):
         if vanished(port) or not is_up(port):
             raise Errno(ENXIO)
-        pending = port.regs.PxCI[n] & OWN != 0
-        failed = port.regs.PxIS[n] & regs.IS_ERROR != 0
+        pending = port.registers.PxCI[n] & OWN != 0
+        failed = port.registers.PxIS[n] & regs.IS_ERROR != 0
         if failed or not pending:
-            now = port.regs.PxTFD[n]
+            now = port.registers.PxTFD[n]
             if not failed and now.STS & regs.STS_FAILED == 0:
                 fence("acquire")                # the register, then what came
                 return
@@ -295,4 +294,4 @@ def _issue(port: Ptr[Port], header: u64) -> None:
     port.headers[0].state = header
     fence("release")                            # the command, then the register
 
-    port.regs.PxCI[port.number] = OWN
+    port.registers.PxCI[port.number] = OWN

@@ -56,6 +56,7 @@ class Hba:
     cap: regs.Cap                                   # [I]
     messages: u32                                   # [I] that it can send; 0: it is polled
     ports: Array[Ptr[Port] | None, regs.PORTS]      # [I] H1
+    status: Array[u32, regs.PORTS]                  # [i] PxIS of the ports that IS names
     interrupts: u64                                 # [i] with one message for all ports
     strays: u64                                     # [i] that were about no port
 
@@ -187,18 +188,28 @@ def serve(h: Ptr[Hba]) -> None:
         return
     left = which
     while left != 0:
-        port = h.ports[ctz(left)]
+        number = ctz(left)
         left &= left - 1
+        port = h.ports[number]
         if port is not None:
-            request.serve(port)
-    h.registers.IS = which                          # after PxIS: 3.1.3, it follows that
+            h.status[number] = request.take_status(port)
+    h.registers.IS = which          # after PxIS, which it follows; before new commands: they may
+                                    # end at once, and a bit that is set again is a message more
+    left = which
+    while left != 0:
+        number = ctz(left)
+        left &= left - 1
+        port = h.ports[number]
+        if port is not None:
+            request.act(port, h.status[number])
 
 
 def _port_served(line: Ptr[msi.Line]) -> None:
     """The message of one port."""
     port = ports.seen_by(line.arg)                  # it lives until the line is given back
-    request.serve(port)
-    port.regs.IS = u32(1) << port.number
+    status = request.take_status(port)
+    port.registers.IS = u32(1) << port.number
+    request.act(port, status)
 
 
 # --- Going ---------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ from kpy import (
     Errno,
     Mmio,
     Ptr,
+    Slice,
     VirtAddr,
     address_of,
     ctz,
@@ -125,8 +126,8 @@ class Port:
     number: u32                                 # [I]
     epoch: u32                                  # [p] seconds that the thread has counted
     reach: u64                                  # [I] the addresses that the HBA knows end here
-    headers: Ptr[Array[CommandHeader, regs.SLOTS]]      # [I]
-    regs: Mmio[Regs]                            # [I]
+    headers: Slice[CommandHeader]               # [I]
+    registers: Mmio[Regs]                       # [I]
     slots: Array[Slot, regs.SLOTS]
     waiting: queue.TailQueue[Bio, "link"]       # [p] P2
     counters: Counters
@@ -156,12 +157,12 @@ def make(dev: Ptr[Device], registers: Mmio[Regs], number: u32, cap: regs.Cap) ->
         raise Errno(ENOMEM)
     port.lock.name = "ahci"
     port.dev = dev
-    port.regs = registers
+    port.registers = registers
     port.number = number
     port.cap = cap
     port.reach = reach
     port.area = area
-    port.headers = dma.view(Array[CommandHeader, regs.SLOTS], area)
+    port.headers = dma.array(CommandHeader, area, 0, regs.SLOTS)
     return port
 
 
@@ -271,8 +272,8 @@ def issue(port: Ptr[Port]) -> None:
     fence("release")                            # the commands, then the registers
 
     if port.queued:
-        port.regs.PxSACT[port.number] = ready
-    port.regs.PxCI[port.number] = ready
+        port.registers.PxSACT[port.number] = ready
+    port.registers.PxCI[port.number] = ready
 
 
 @inline
@@ -281,7 +282,7 @@ def ended(port: Ptr[Port]) -> u32:
     if port.active == 0:
         return 0
     number = port.number
-    pending = port.regs.PxSACT[number] if port.queued else port.regs.PxCI[number]
+    pending = port.registers.PxSACT[number] if port.queued else port.registers.PxCI[number]
     return port.active & ~pending
 
 
@@ -300,6 +301,6 @@ def alarm(port: Ptr[Port], events: u32) -> None:
     if port.state == OPEN:
         port.state = HELD
     port.events |= events
-    port.regs.PxIE[port.number] = 0             # under the lock: not after it is set again
+    port.registers.PxIE[port.number] = 0             # under the lock: not after it is set again
     unlock(port)
     sleepq.wakeup(ident(port))

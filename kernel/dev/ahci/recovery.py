@@ -36,7 +36,6 @@ from kpy import (
     Errno,
     Ptr,
     address_of,
-    bits_of,
     copy,
     ctz,
     kprintf,
@@ -143,7 +142,7 @@ def _run(arg: u64) -> None:
             looked = now
             look(port)
         elif port.polled:
-            request.serve(port)
+            request.act(port, request.take_status(port))
     port.stage.store(ENDED)
     sleepq.wakeup(_stage_ident(port))
 
@@ -177,7 +176,7 @@ def probe(port: Ptr[Port]) -> None:
     try:
         engine.set_up(port)
         engine.hard_reset(port)
-        signature = port.regs.PxSIG[port.number]
+        signature = port.registers.PxSIG[port.number]
         ports.make_tables(port, u32(port.cap.NCS) + 1)
         engine.start(port)
         identify(port, signature, found)
@@ -290,7 +289,7 @@ def _open_empty(port: Ptr[Port]) -> None:
     """Be told when something comes."""
     ports.lock(port)
     if port.events == 0:
-        port.regs.PxIE[port.number] = regs.IE_CHANGE
+        port.registers.PxIE[port.number] = regs.IE_CHANGE
     ports.unlock(port)
 
 
@@ -389,13 +388,13 @@ def _is_still_there(port: Ptr[Port]) -> bool:
 def _finish(port: Ptr[Port]) -> None:
     """End the requests of queued commands that were complete before the trouble began."""
     if port.queued and port.active != 0:
-        request.finish(port, port.regs.PxSACT[port.number])
+        request.finish(port, port.registers.PxSACT[port.number])
 
 
 @may_block
 def _find_failed(port: Ptr[Port], events: u32) -> None:
     """A command has failed, or the interface: end the one, send the others anew."""
-    now = port.regs.PxTFD[port.number]
+    now = port.registers.PxTFD[port.number]
     _finish(port)
     try:
         engine.stop(port)
@@ -480,7 +479,7 @@ def _identify_again(port: Ptr[Port]) -> None:
     Errors   ENODEV it is not, ENXIO, ETIMEDOUT, EIO.
     """
     found: Drive = zeroed(Drive)
-    identify(port, port.regs.PxSIG[port.number], found)
+    identify(port, port.registers.PxSIG[port.number], found)
     if not device.same(found, port.drive):
         raise Errno(ENODEV)
 
@@ -505,7 +504,7 @@ def look(port: Ptr[Port]) -> None:
         port.fruitless = 0
     port.completed_before = completed
     if _is_older(port, LOST_S):
-        request.serve(port)             # perhaps only the interrupt was lost
+        request.act(port, request.take_status(port))    # perhaps only the interrupt was lost
         request.complete(port)
     if port.events == 0 and _is_older(port, timeout_s):
         _time_out(port)

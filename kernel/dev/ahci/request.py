@@ -2,7 +2,7 @@
 """From a Bio to a command, and from its completion to biodone().
 
     strategy()   any CPU: lock the port, write header, frame and table, issue
-    serve()      the interrupt's thread: PxIS tells completions from trouble
+    act()        the interrupt's thread: PxIS tells completions from trouble
     complete()   lock, collect all that is complete, unlock, biodone() for each; then start what
                  waits and issue that with what the handlers submitted
 
@@ -101,18 +101,22 @@ def submit(port: Ptr[Port], request: Ptr[Bio]) -> None:
         bio.fail(request, ENXIO)
 
 
-@no_block
-def serve(port: Ptr[Port]) -> None:
-    """A port has something to say, or is only looked at."""
-    status = port.regs.PxIS[port.number]
-    if status == 0:
-        return
-    port.counters.interrupts += 1
-    port.regs.PxIS[port.number] = status        # before PxSACT is read: what ends later, says so
+@inline
+def take_status(port: Ptr[Port]) -> u32:
+    """What a port has to say; it says that once.  Before act(): what ends later, is said again."""
+    status = port.registers.PxIS[port.number]
+    if status != 0:
+        port.registers.PxIS[port.number] = status
+    return status
 
+
+@no_block
+def act(port: Ptr[Port], status: u32) -> None:
+    """Do what a status is about."""
     if status & regs.IS_ATTENTION != 0:
         ports.alarm(port, status)
-    else:
+    elif status != 0:
+        port.counters.interrupts += 1
         complete(port)
 
 
@@ -496,7 +500,7 @@ def open_(port: Ptr[Port], enable: u32) -> bool:
     quiet = port.events == 0
     if quiet:
         port.state = ports.OPEN
-        port.regs.PxIE[port.number] = enable
+        port.registers.PxIE[port.number] = enable
         port.deferring = True
         _start_waiting(port)
         port.deferring = False
@@ -512,5 +516,5 @@ def hold(port: Ptr[Port], state: u32) -> None:
     if port.state in (ports.OPEN, ports.HELD, ports.DRAINING):
         port.state = state
         if state == ports.HELD:
-            port.regs.PxIE[port.number] = 0
+            port.registers.PxIE[port.number] = 0
     ports.unlock(port)
