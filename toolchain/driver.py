@@ -5,6 +5,7 @@
     kpyc build [FILE...]               an image (the kernel, without FILE)
     kpyc run FILE FUNCTION [ARG...]    compile for this machine and call a function
     kpyc dump --stage S FILE[:FUNC]    what a pass makes: typed, cfg, ir, asm
+    kpyc mutants FILE... [--show NAME] small wrongs that a host build can hold, asleep
     kpyc host FILE... -o NAME          a Python module of compiled kpy, for tests
     kpyc symbols IMAGE                 addresses, functions, files and lines of an image
     kpyc explain K0308                 the longer story of a diagnostic
@@ -256,6 +257,26 @@ def _dump(flags: argparse.Namespace, sink: Sink) -> int:
     return 0
 
 
+def _mutants(flags: argparse.Namespace, sink: Sink) -> int:
+    from toolchain import mutants  # noqa: PLC0415
+    files = _files(flags, [])
+    builder = Builder(Options(), roots_of(files), sink)
+    packages = tuple(builder.program.name_of(path) for path in files)
+    found = mutants.found(files, roots_of(files), sink, packages)
+    if sink.errors:
+        return 1
+    if flags.show is None:
+        print("\n".join(mutant.name for mutant in found))
+        return 0
+    wanted = [mutant for mutant in found if mutant.name == flags.show]
+    if not wanted:
+        sink.error("K0202", None, f"there is no mutant `{flags.show}` in these files",
+                   help="`kpyc mutants FILE` lists them")
+        return 1
+    print(mutants.shown(wanted[0]))
+    return 0
+
+
 def _host(flags: argparse.Namespace, sink: Sink) -> int:
     from toolchain.host import command  # noqa: PLC0415
     return command.run(flags, sink)
@@ -388,6 +409,9 @@ def _parser() -> argparse.ArgumentParser:
     dump.add_argument("file", metavar="FILE[:FUNCTION]")
     dump.add_argument("--target", choices=("pc64", "user", "host"), help="default: pc64")
     dump.add_argument("--release", action="store_true", help="as build --release")
+    mutants = command("mutants", _mutants, "list the mutants of these files, or show one")
+    mutants.add_argument("files", nargs="+", metavar="FILE")
+    mutants.add_argument("--show", metavar="NAME", help="what this one changes")
     from toolchain.host import command as host_command  # noqa: PLC0415
     host_command.arguments(command(
         "host", _host, "compile for this machine and bind to Python, as a module to import"))

@@ -26,6 +26,7 @@ class Options:
     yields: bool = False               # a schedule point before each shared access
     edges: bool = False                # count every control-flow edge
     faults: bool = False               # calls of @fault_site functions may be made to fail
+    mutants: tuple[str, ...] = ()      # packages whose functions have mutants: lower/mutate.py
 
     @property
     def traps_overflow(self) -> bool:

@@ -143,6 +143,8 @@ def interrupt(dev: Ptr[Device], number: u32, cpu: u32, func: Fn[[Ptr[msi.Line]],
 
     Errors   EINVAL it has no such message, EBUSY the CPU has no vector left, ENXIO, ENOMEM.
     """
+    if number >= message.count(dev):
+        raise Errno(EINVAL)
     line = msi.take(cpu, func, arg)
     try:
         message.send_to(dev, number, line)

@@ -13,7 +13,7 @@ Invariants
   L1  A line is in `idle` of its CPU, or on the list of the device that has it.
   L2  Between give_back() and the next take() func is not called.
 Locking   [b] the bus thread   [a] atomic   [I] fixed once made
-Tests     tests/unit/bus/test_msi.py, tests/qemu/test_pci.py
+Tests     tests/qemu/test_pci.py
 """
 from typing import Final
 

@@ -128,7 +128,8 @@ def _serve(slot: Ptr[Slot]) -> bool:
         return False
     status = from_bits(regs.SlotStatus, raw)
     _write_status(slot, raw & regs.SLOT_EVENTS)
-    if slot.on and not status.PDS:
+    # QEMU 7.2: where hot-plug is left to ACPI, PDS of a slot that is filled at start is 0.
+    if slot.on and status.PDC and not status.PDS:
         kprintf(f"pci: slot {slot.number}: removed\n")
         _take_out(slot, pulled=True)
         return True

@@ -10,7 +10,7 @@
 The first looks come one after the other, later ones a tick apart, and the last one after the time
 is up: a thread that did not get to run in time does not take that for the device's fault.
 
-Tests     tests/unit/bus/test_wait.py
+Tests     tests/unit/bus/test_driver.py
 """
 from typing import Final
 

@@ -21,7 +21,7 @@ Invariants
   M4  At a thread port only the owner's CPU touches queue and flags, in a critical section.
   M5  Whoever wakes a port's waiters clears WAITING, not the waiter; wakeups may be spurious.
 Locking   [p] the port: its owner's CPU, or its spinlock   [m] the message's present owner
-          [s] its sender
+          [s] its sender   [r] its reply port: the flags are another's until it is answered
 Tests     tests/unit/lwkt/test_msgport.py, tests/guest/messages.py
 Source    DragonFly sys/kern/lwkt_msgport.c, sys/sys/msgport.h (design)
 """
@@ -65,7 +65,6 @@ class MsgFlag:
     QUEUED = 0x4            # on a port's queue
     SYNC = 0x8              # somebody waits: do not queue the reply
     INTRANSIT = 0x10        # on its way to another CPU
-    WAITING = 0x20
     DROPABLE = 0x40         # its receiver may drop it
     ABORTABLE = 0x80
     PRIORITY = 0x100        # before the others
@@ -85,6 +84,7 @@ class Msg:
     abort: Fn[[Ptr["Msg"]], None]   # [I] asks the target to answer soon
     flags: MsgFlag                  # [m]
     abort_asked: bool               # [s] the sender has called abort
+    waited: bool                    # [r] somebody sleeps until it is answered
     error: i32                      # [m] of the answer
     command: u64                    # [m] what is asked
     result: u64                     # [m] the answer
@@ -173,6 +173,7 @@ def init(msg: Ptr[Msg], reply_port: Ptr[Port], how: MsgFlag = MsgFlag(0)) -> Non
     msg.reply_port = reply_port
     msg.target_port = reply_port
     msg.abort = _no_abort
+    msg.waited = False
     msg.error = 0
 
 
@@ -457,7 +458,7 @@ def _spin_waitmsg(msg: Ptr[Msg], how: sleepq.SleepFlag) -> i32:
     port = msg.reply_port
     spin.lock(port.lock)
     while MsgFlag.DONE not in msg.flags:
-        msg.flags |= MsgFlag.WAITING
+        msg.waited = True
         sleepq.ssleep(u64(address_of(msg)), port.lock, how, "waitmsg", 0)
     if MsgFlag.QUEUED in msg.flags:
         _pull(port, msg)
@@ -470,9 +471,10 @@ def _spin_replyport(port: Ptr[Port], msg: Ptr[Msg]) -> None:
     """A waiter may free the message as soon as the lock is let go of: look at it before."""
     spin.lock(port.lock)
     ident = u64(address_of(msg))
-    waiting = MsgFlag.WAITING in msg.flags
+    waiting = msg.waited
     port_waiting = False
-    msg.flags &= ~(MsgFlag.WAITING | MsgFlag.INTRANSIT)
+    msg.waited = False
+    msg.flags &= ~MsgFlag.INTRANSIT
     if MsgFlag.SYNC in msg.flags:
         msg.flags |= MsgFlag.DONE | MsgFlag.REPLY
     else:
@@ -532,7 +534,7 @@ def _serialize_waitmsg(msg: Ptr[Msg], how: sleepq.SleepFlag) -> i32:
     port = msg.reply_port
     slz = _serializer(port)
     while MsgFlag.DONE not in msg.flags:
-        msg.flags |= MsgFlag.WAITING
+        msg.waited = True
         serialize.zsleep(u64(address_of(msg)), slz, how, "waitmsg", 0)
     if MsgFlag.QUEUED in msg.flags:
         _pull(port, msg)
@@ -541,8 +543,9 @@ def _serialize_waitmsg(msg: Ptr[Msg], how: sleepq.SleepFlag) -> i32:
 
 def _serialize_replyport(port: Ptr[Port], msg: Ptr[Msg]) -> None:
     _serializer(port)
-    waiting = MsgFlag.WAITING in msg.flags
-    msg.flags &= ~(MsgFlag.WAITING | MsgFlag.INTRANSIT)
+    waiting = msg.waited
+    msg.waited = False
+    msg.flags &= ~MsgFlag.INTRANSIT
     if MsgFlag.SYNC not in msg.flags:
         _push(port, msg)
         _wake_port(port)

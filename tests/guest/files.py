@@ -105,7 +105,7 @@ def _unmount(at: Slice[u8]) -> None:
     mount.unmount(mp)
 
 
-@table("guest_test", 200)
+@table("guest_test", 210)
 def files_and_names() -> None:
     """Create, link, rename, remove; what POSIX says of each."""
     try:
@@ -185,7 +185,7 @@ def _errors() -> None:
     assert refused == 9
 
 
-@table("guest_test", 201)
+@table("guest_test", 211)
 def symbolic_links() -> None:
     """Relative, absolute, in the middle of a path, dangling, in a circle, too long."""
     try:
@@ -222,7 +222,7 @@ def _symbolic_links() -> None:
     kprintf("symbolic links: followed, refused\n")
 
 
-@table("guest_test", 202)
+@table("guest_test", 212)
 def null_mounts() -> None:
     """A tree seen twice: what is changed through one is seen through the other."""
     try:
@@ -291,7 +291,7 @@ def _name(to: Slice[u8], seed: u32) -> None:
     words.write_number(to[used:], seed % NAMES)
 
 
-@table("guest_test", 203)
+@table("guest_test", 213)
 def names_from_all_cpus() -> None:
     """Threads of all CPUs change one directory; then what is left is of one piece."""
     try:

@@ -32,7 +32,7 @@ def suite_image(*flags: str) -> Path:
 @functools.cache
 def guest_image(name: str, *flags: str) -> Path:
     """A kernel whose main module is tests/guest/NAME.py, on the machine of the real one."""
-    main, *rest = kernel.files()
+    main, *rest = kernel.core()
     assert main.name == "main.py" and name in MAINS
     return _build(f"guest-{name}", flags, [GUEST / f"{name}.py", *rest])
 

@@ -15,4 +15,7 @@ FOUND = [
     ("abort_and_reply", "random:0:0:20000:10935",
      "msgport.abortmsg() set ABORTED in the flags of a message that was the target's: the answer's "
      "DONE was lost, and the sender slept for ever"),
+    ("spin_replies", "random:0:0:100000:364",
+     "waitmsg() at a spin or serialize port set WAITING in the flags of a message that was the "
+     "target's: the mark was lost, and nobody woke the sender"),
 ]

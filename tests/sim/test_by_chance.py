@@ -9,7 +9,7 @@ import pytest
 
 from tests.sim.suite import NAMES, scenarios
 
-RUNS = 10_000
+RUNS = 6_000
 LONG = 1_000_000
 
 

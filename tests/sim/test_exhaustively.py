@@ -6,7 +6,7 @@ import pytest
 
 from tests.sim.suite import NAMES, scenarios
 
-MOST = 30_000               # schedules that one test may take
+MOST = 20_000               # schedules that one test may take
 BOUNDS = range(4)
 
 

@@ -23,6 +23,7 @@ from kpy import (
     Errno,
     Fn,
     MPtr,
+    PhysAddr,
     Ptr,
     Slice,
     Str,
@@ -53,6 +54,7 @@ from kernel.lwkt import callout, clock, globaldata, sched, sleepq, start, upcall
 from kernel.lwkt.globaldata import find, gd
 from kernel.lwkt.thread import Pri, Thread, ThreadFlag
 from kernel.machine import contract
+from kernel.machine.types import PAGE_SIZE, MemoryKind, Region
 
 UNSAFE: Final = True             # makes CPUs and stacks of raw memory
 
@@ -65,6 +67,13 @@ IDLE_OFFSET: Final = BLOCK - start.IDLE_STACK
 def _memory(size: u64) -> u64: ...
 @extern("sim_region")
 def _region(at: u64, size: u64) -> None: ...
+@extern("sim_ram")
+def _ram(size: u64, space: u64) -> None: ...
+@extern("sim_space")
+def _space() -> u64: ...
+@extern("sim_frame_of")
+def frame_of(va: u64) -> u64:
+    """The physical address that this CPU finds behind a page of kernel space, 0 if none."""
 @extern("sim_layout")
 def _layout(percpu: u64, size: u64, curthread: u64, thread_size: u64) -> None: ...
 @extern("sim_add_cpu")
@@ -79,12 +88,18 @@ def _search(bound: u32, reduce: bool, most: u64, limit: u64) -> u32: ...
 def _replay(policy: u32, seed: u64, depth: u32, length: u64, limit: u64) -> u32: ...
 @extern("sim_model")
 def _model(store_buffers: bool, no_fences: bool) -> None: ...
+@extern("sim_mutant")
+def _mutant(number: u32, noting: bool) -> None: ...
+@extern("sim_met")
+def _met(number: u32) -> bool: ...
 @extern("sim_stop")
 def _stop() -> None: ...
 @extern("sim_figure")
 def _figure(which: u32) -> u64: ...
 @extern("sim_step")
 def _step(at: u32, field: u32) -> u64: ...
+@extern("sim_operation")
+def _operation(at: u32, field: u32) -> u64: ...
 @extern("sim_cpu_state")
 def _cpu_state(cpu: u32, field: u32) -> u64: ...
 @extern("sim_path")
@@ -134,6 +149,8 @@ until_quiet: bool = False
 pieces: Array[Piece, MAX_THREADS] = zeroed(Array[Piece, MAX_THREADS])
 stacks: u64 = 0
 hasty_ticks: u32 = 0
+ram: u64 = 0                            # bytes of memory, where a scenario has any
+regions: Array[Region, 1] = zeroed(Array[Region, 1])
 before: Fn[[], None] = nothing
 each: Fn[[], None] = nothing
 after: Fn[[], None] = nothing
@@ -192,6 +209,12 @@ def clocks(hasty: u32 = 0) -> None:
     hasty_ticks = hasty
 
 
+def memory(size: u64) -> None:
+    """There are `size` bytes of memory, and as much room in kernel space to map pages in."""
+    global ram
+    ram = size
+
+
 def to_quiescence() -> None:
     """A run ends when all CPUs halt, not with the last thread's last step."""
     global until_quiet
@@ -225,6 +248,11 @@ def create(percpu: u64, size: u64) -> None:
     stacks = _memory(BLOCK * MAX_THREADS)
     _region(stacks, BLOCK * MAX_THREADS)
     _layout(percpu, size, u64(address_of(ref(gd.curthread))), sizeof(Thread))
+    if ram != 0:
+        _ram(ram, ram)
+        regions[0].base = PhysAddr(PAGE_SIZE)       # 0 is no frame's address
+        regions[0].size = ram - PAGE_SIZE
+        regions[0].kind = MemoryKind.USABLE
     bytes_ = start.area_bytes(cpus)
     for cpu in range(cpus):
         offset: i64 = 0
@@ -303,6 +331,16 @@ def command_line() -> Slice[u8]:
     return b""
 
 
+@implements(contract.memory_regions)
+def memory_regions() -> Slice[Region]:
+    return regions
+
+
+@implements(contract.kernel_space)
+def kernel_space() -> tuple[VirtAddr, u64]:
+    return (VirtAddr(_space()), ram)
+
+
 @implements(upcalls.cpu_init)
 def cpu_init(cpu: u32) -> None:
     pass
@@ -353,6 +391,14 @@ def model(store_buffers: bool, no_fences: bool) -> None:
     _model(store_buffers, no_fences)
 
 
+def mutant(number: u32, noting: bool) -> None:
+    _mutant(number, noting)
+
+
+def met(number: u32) -> bool:
+    return _met(number)
+
+
 def stop() -> None:
     _stop()
 
@@ -363,6 +409,10 @@ def figure(which: u32) -> u64:
 
 def step(at: u32, field: u32) -> u64:
     return _step(at, field)
+
+
+def operation(at: u32, field: u32) -> u64:
+    return _operation(at, field)
 
 
 def cpu_state(cpu: u32, field: u32) -> u64:

@@ -188,6 +188,8 @@ def test_faults_yields_and_edges(machine):
     machine.big(3, 4)
     taken = [lines[line - 1] for _, line, _, count in machine.edges() if count]
     assert any("a if a > b else b" in text for text in taken)
+    counts = [count for _, _, _, count in machine.edges()]
+    assert machine.edge_counts() == b"".join(count.to_bytes(8, "little") for count in counts)
 
 
 def test_nested_calls(machine):

@@ -27,7 +27,7 @@ from pathlib import Path
 from toolchain.backend import jit
 from toolchain.backend.llvm import emit_module
 from toolchain.backend.worker import Job, Pool, Result
-from toolchain.bench import bindings, codecs, compile_time, nucleus
+from toolchain.bench import bindings, codecs, compile_time, nucleus, schedules, storage
 from toolchain.driver import check_files
 from toolchain.lower.lower import lower_module
 from toolchain.options import DEV, RELEASE, Options
@@ -193,6 +193,12 @@ def main() -> int:
         kernel = nucleus.measure()
         nucleus.show(kernel)
         rows += kernel
+        disks = storage.measure()
+        nucleus.show(disks)
+        rows += disks
+        explored = schedules.measure()
+        schedules.show(explored)
+        rows += explored
     output = Path("build/bench.json")
     output.parent.mkdir(exist_ok=True)
     output.write_text(json.dumps(rows, indent=1) + "\n")

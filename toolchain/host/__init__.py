@@ -47,8 +47,8 @@ def build(paths: Any, *, name: str = "", folder: Path | None = None, fresh: bool
           native: tuple[Path, ...] = (), **options: Any) -> Any:
     """The modules at `paths` (one path, or several) as a Python module.
 
-    options: release, hooks, yields, edges, faults, overflow_checks.  What did not change is not
-    built again, and is loaded once in a process; fresh: loaded anew, with state of its own.
+    options: release, hooks, yields, edges, faults, mutants, overflow_checks.  What did not change
+    is not built again, and is loaded once in a process; fresh: loaded anew, with its own state.
     native: C files linked in, which may answer what Python is asked for otherwise.
     Raises HostError with the compiler's diagnostics.
     """

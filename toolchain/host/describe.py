@@ -43,6 +43,7 @@ HOOKS: dict[str, tuple[tuple[Type, ...], Type]] = {
     "kpy.hook.yield": ((_U32, types.user_ptr(_U8), _U32), types.VOID),
     "kpy.hook.pause": ((_U32,), types.VOID),
     "kpy.hook.fault": ((_U32,), types.BOOL),
+    "kpy.hook.mutant": ((_U32,), types.BOOL),
 }
 _FIRST = (types.U8, types.U16, types.U32, types.U64, types.I8, types.I16, types.I32, types.I64,
           types.BOOL, types.VOID, types.STR)

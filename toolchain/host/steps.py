@@ -41,11 +41,11 @@ _NO_DATA = (".got", ".dynamic", ".init_array", ".fini_array", ".data.rel.ro", ".
 
 def options_of(*, release: bool = False, hooks: bool = False, yields: bool = False,
                edges: bool = False, faults: bool = False, overflow_checks: bool | None = None,
-               ) -> Options:
+               mutants: tuple[str, ...] = ()) -> Options:
     """The compiler's options for a host build."""
     return Options(target="host", mode=RELEASE if release else DEV, host_wrappers=True,
                    hooks=hooks, yields=yields, edges=edges, faults=faults,
-                   overflow_checks=overflow_checks)
+                   overflow_checks=overflow_checks, mutants=mutants)
 
 
 def build_folder(paths: Iterable[Path | str], options: Options, sink: Sink, *,

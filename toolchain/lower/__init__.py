@@ -10,6 +10,7 @@ expression  values
 aggregate   structs, arrays and unions, made where they will live
 statement   control flow
 message     asserts, kprintf and panic
+mutate      on request: mutants, asleep until one is chosen
 instrument  on request: hooks, schedule points, edge counters, fault sites
 lower       all of it: a module
 """

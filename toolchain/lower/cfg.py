@@ -537,6 +537,14 @@ class Function:
         return self.source.attrs.export or self.source.symbol
 
 
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A change that sleeps in the graph: see mutate.py."""
+
+    name: str
+    at: At
+
+
 @dataclass(slots=True, eq=False)
 class Module:
     """`externs` are functions used here and defined elsewhere; `edges` the places of the edge
@@ -547,6 +555,7 @@ class Module:
     externs: list[tree.Function]
     edges: list[At] = field(default_factory=list)
     sites: list[tuple[int, At]] = field(default_factory=list)
+    mutants: list[Mutant] = field(default_factory=list)
 
 
 def uses(ins: Ins) -> Iterator[Operand]:

@@ -21,6 +21,7 @@ from toolchain.lower import (  # noqa: F401  (each registers what it lowers)
 from toolchain.lower.build import Builder
 from toolchain.lower.cleanup import finish_exits, is_void
 from toolchain.lower.instrument import instrument
+from toolchain.lower.mutate import mutate
 from toolchain.lower.verify import reachable
 from toolchain.options import Options
 
@@ -44,6 +45,8 @@ def lower_module(module: tree.Module, options: Options) -> cfg.Module:
         else:
             functions.append(lower_function(function, options, "copy"))
     result = cfg.Module(module, functions, externs)
+    if options.mutants:
+        mutate(result, options)
     if options.instrumented:
         instrument(result, options)
     return result

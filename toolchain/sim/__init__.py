@@ -37,10 +37,13 @@ CORE = Path(__file__).resolve().with_name("core.c")
 WORLD = ROOT / "tests" / "sim" / "world.py"
 POLICIES = {"random": 0, "pct": 1, "path": 2}
 MODELS = {"": (False, False), "tso-": (True, False), "unfenced-": (True, True)}
-RESULTS = ("done", "deadlock", "livelock", "too long", "diverged", "exhausted", "booted")
+RESULTS = ("done", "deadlock", "livelock", "too long", "diverged", "exhausted", "booted",
+           "redundant", "a translation that is no longer true was used",
+           "an access to a page that is not mapped")
 MAX_PATH = 20_000
 LIMIT = 100_000                 # steps of a run before it counts as endless
 SEARCH_LIMIT = 2_000            # the same in a search, which does not mind
+MUTANT_LIMIT = 20_000           # the same with a mutant awake
 TRIAL = 64                      # runs at random that tell how long one is
 
 
@@ -67,6 +70,17 @@ class Figures:
     def rate(self) -> float:
         """Schedules a second."""
         return self.schedules / self.seconds if self.seconds else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An atomic operation of a run; `kind` as in lower/instrument.py, 11 a doorbell of CPU
+    `address`."""
+    cpu: int
+    kind: int
+    address: int
+    before: int
+    after: int
 
 
 class Scenario:
@@ -110,6 +124,31 @@ class Scenario:
                            lambda: self._path_seed(bound, reduce, limit))
         return self._figures(began, complete=RESULTS[result] == "exhausted")
 
+    def killed_after(self, mutant: int, policy: str, runs: int, seed: int = 1,
+                     limit: int = MUTANT_LIMIT) -> int | None:
+        """Wake a mutant (lower/mutate.py) and explore by `policy` ("random", "pct", "tso-random",
+        "tso-pct"): how many schedules passed before one failed, or None."""
+        code, depth, length = self._under(policy), 0, 0
+        if policy.endswith("pct"):
+            depth, length = 2, self.steps()
+        self.world.mutant(mutant, False)
+        try:
+            result = self.world.explore(code, seed, runs, depth, length, limit)
+        except (host.Panic, host.Fault):
+            return int(self.world.figure(0))
+        finally:
+            self.world.stop()
+            self.world.mutant(0, False)
+        return int(self.world.figure(0)) if RESULTS[result] != "done" else None
+
+    def comes_by(self, mutants: Iterable[int], runs: int = 300) -> set[int]:
+        """Those of the mutants whose place a few schedules come by."""
+        self.world.mutant(0, True)
+        self.random(runs)
+        self.pct(runs)
+        self.world.mutant(0, False)
+        return {number for number in mutants if self.world.met(number)}
+
     def steps(self) -> int:
         """How long a run is, more or less."""
         if not self.length:
@@ -136,6 +175,15 @@ class Scenario:
         if error is not None or RESULTS[result] != "done":
             raise Failed(self.name, seed, story.what, story) from error
         return story
+
+    def operations(self, policy: str, number: int) -> list[Operation]:
+        """What the atomic operations of a run that holds did, in order, and its doorbells."""
+        depth, length = (2, self.steps()) if policy.endswith("pct") else (0, 0)
+        result = self.world.replay(self._under(policy), number, depth, length, LIMIT)
+        assert RESULTS[result] == "done", f"{self.name}, {policy} {number}: {RESULTS[result]}"
+        self.world.stop()
+        return [Operation(*(self.world.operation(at, field) for field in range(5)))
+                for at in range(self.world.figure(10))]
 
     def _explore(self, policy: str, runs: int, seed: int, depth: int, length: int,
                  limit: int) -> Figures:

@@ -26,6 +26,10 @@
  *       buffer, first in first out, until a locked operation, a full fence, an interrupt, a pause
  *       or a plain store to shared memory of that CPU, or until the policy lets it go: all of it
  *       x86-TSO allows, though not all that x86-TSO allows (plain stores do not wait).
+ *   X7  A mutant is awake only in a run: booting and what is checked at the end are sound.
+ *   X8  A TLB entry is made by the first access of its CPU to a page of kernel space, and goes with
+ *       pmap_invalidate() alone.  An access through one that is not what the page table says fails
+ *       the run, as does one to a page that is not mapped.
  * Tests     tests/sim/test_core.py, tests/sim/test_store_buffers.py
  * Source    Burckhardt and others, "A Randomized Scheduler with Probabilistic Guarantees of
  *           Finding Bugs", 2010 (PCT); Musuvathi and Qadeer, "Iterative Context Bounding", 2007;
@@ -43,13 +47,15 @@ enum { PAGE = 4096, MAX_REGIONS = 48, MAX_HOT = 4096, MAX_NODES = 20000, TRACE =
 enum { STACK_SHIFT = 16 };              /* stacks are aligned blocks of 64 KiB */
 enum { READS = 1, WRITES = 2, ORDERED = 4 };
 enum { LOWERED = 1 << 21 };             /* PCT: at a change point; below it, those that pause */
-enum { BUFFER = 8, SEQ_CST = 4, FENCE = 10 };
+enum { BUFFER = 8, SEQ_CST = 4, FENCE = 10, DOORBELL = 11 };
 enum { PAUSE_TICKS = 64 };              /* of the clock, where a step takes one */
 enum { DELAY_ROUNDS = 64 };             /* pauses of a pure delay loop that count as one */
+enum { MET = 8192, ALONE = 1 << 20 };
 enum { STUTTERS = 400, TIMER_EVERY = 40, JUMPS = 5000 };
 
 enum state { OFF, RUNS, PAUSES, HALTS };
-enum result { DONE, DEADLOCK, LIVELOCK, TOO_LONG, DIVERGED, EXHAUSTED, BOOTED, REDUNDANT };
+enum result { DONE, DEADLOCK, LIVELOCK, TOO_LONG, DIVERGED, EXHAUSTED, BOOTED, REDUNDANT, STALE,
+              UNMAPPED };
 enum policy { RANDOM, PCT, EXHAUSTIVE, BOOT };
 
 struct store {                          /* not yet seen by others (X6) */
@@ -86,6 +92,11 @@ struct step {
     struct access access;
 };
 
+struct operation {                      /* an atomic one, as it was done; or a doorbell (kind 11) */
+    uint32_t cpu, kind;
+    uint64_t address, before, after;
+};
+
 struct kept {                           /* what a reset puts back */
     struct cpu cpus[MAX_CPUS];
     uint64_t base;
@@ -113,12 +124,19 @@ static struct core {
     struct access sleeping[MAX_ENTITIES];
     uint64_t runs, total, longest, truncated, redundant;
     uint32_t tracing, traced, tso, no_fences;
+    uintptr_t physmap, space;           /* where frames are seen; where pages are mapped */
+    uint64_t ram, space_size;
+    uint64_t *table, *tlb;              /* frames by page; by CPU and page: 0 if none */
+    uint32_t mutant, noting, alone;     /* the one that is awake; calls since the last point */
+    uint32_t met[MET];                  /* mutants whose place a run came by, as a hash */
     uint32_t regions, hot;
     struct { char *start, *copy; size_t size; } region[MAX_REGIONS];
     struct { char *to, *from; size_t size; } pages[MAX_HOT];
     struct sigaction before;
     struct kept kept;
     struct step trace[TRACE];
+    struct operation operations[TRACE];
+    uint32_t operated;
     struct node node[MAX_NODES];
 } S __attribute__((section("sim_core,\"aw\",@nobits#")));
 
@@ -455,6 +473,7 @@ static inline bool own(const struct cpu *c, uintptr_t at) {
 static void point(uint32_t site, uintptr_t address, uint32_t kind) {
     struct cpu *c = S.cur;
     c->next = (struct access){site, kind, address};
+    S.alone = 0;
     if (++S.steps >= S.wake) decide(c);
     note(S.cur, false);
 }
@@ -467,6 +486,19 @@ static void before_plain(struct cpu *c, uintptr_t where, uint32_t kind) {
     if (all) drain(c, c->buffered);
 }
 
+/* The frame that this CPU finds a page of kernel space in, by its TLB or by the page table. */
+static uint64_t walk(uint64_t page) {
+    uint64_t *entry = &S.tlb[(uint64_t)(S.cur - S.cpus) * (S.space_size / PAGE) + page];
+    if (!*entry) *entry = S.table[page];
+    return *entry;
+}
+
+static void translate(uintptr_t where) {
+    uint64_t page = (where - S.space) / PAGE, found = walk(page);
+    if (!found) end(UNMAPPED);
+    if (found != S.table[page]) end(STALE);
+}
+
 void hook_yield(uint32_t site, void *where, uint32_t kind) __asm__("kpy.hook.yield");
 void hook_yield(uint32_t site, void *where, uint32_t kind) {
     struct cpu *c = S.cur;
@@ -474,12 +506,14 @@ void hook_yield(uint32_t site, void *where, uint32_t kind) {
     settle(c);
     if (c->buffered && !(kind & ORDERED)) before_plain(c, (uintptr_t)where, kind);
     if (!(kind & ORDERED) && own(c, (uintptr_t)where)) {
+        if (++S.alone > ALONE) end(LIVELOCK);
         if (c->takes && pending(c)) point(site, 0, 0);      /* X5 */
         return;
     }
     c->wrote = (kind & WRITES) != 0;
     c->touched = 1;
     point(site, (uintptr_t)where, kind);
+    if ((uintptr_t)where - S.space < S.space_size) translate((uintptr_t)where);
 }
 
 void hook_pause(uint32_t site) __asm__("kpy.hook.pause");
@@ -499,6 +533,26 @@ void hook_pause(uint32_t site) {
     S.cur->state = RUNS;
 }
 
+/* Whether this mutant is the one that is awake (toolchain/lower/mutate.py). */
+bool hook_mutant(uint32_t number) __asm__("kpy.hook.mutant");
+bool hook_mutant(uint32_t number) {
+    if (!S.cur) return false;
+    if (S.noting) {
+        uint32_t at = number % MET;
+        while (S.met[at] && S.met[at] != number) at = (at + 1) % MET;
+        S.met[at] = number;
+    }
+    if (number != S.mutant) return false;
+    if (++S.alone > ALONE) end(LIVELOCK);
+    return true;
+}
+
+static void note_operation(uint32_t kind, uint64_t address, uint64_t before, uint64_t after) {
+    if (!S.tracing || !S.cur || S.operated == TRACE) return;
+    S.operations[S.operated++] = (struct operation){
+        (uint32_t)(S.cur - S.cpus), kind, address, before, after};
+}
+
 #define ATOMIC(T) { \
     T *p = where, old = *p; \
     switch (kind) { \
@@ -511,6 +565,7 @@ void hook_pause(uint32_t site) {
     case 7: *p = old ^ (T)a; break; \
     default: if (old == (T)a) *p = (T)b; else if (S.cur) S.cur->wrote = 0; \
     } \
+    note_operation(kind, (uintptr_t)where, old, *p); \
     return old; }
 
 /* What store buffers change of an operation; true where that is all of it. */
@@ -629,7 +684,52 @@ void ipi_send(uint32_t cpu) {
     drain(c, c->buffered);              /* the interrupt controller's registers are uncached */
     point(0, (uintptr_t)&S.cpus[cpu], WRITES | ORDERED);
     S.cpus[cpu].ipi = 1;
+    note_operation(DOORBELL, cpu, 0, 0);
     if (S.policy == PCT) S.wake = 0;
+}
+
+uint64_t phys_to_virt(uint64_t pa) CONTRACT("phys_to_virt");
+uint64_t phys_to_virt(uint64_t pa) { return S.physmap + pa; }
+
+uint64_t virt_to_phys(uint64_t va) CONTRACT("virt_to_phys");
+uint64_t virt_to_phys(uint64_t va) { return va - S.physmap; }
+
+/* A step on the page table, or on this CPU's TLB, which others do not see. */
+static uint64_t table_step(uint64_t va, bool shared) {
+    uint64_t page = (va - S.space) / PAGE;
+    if (S.cur) {
+        settle(S.cur);
+        drain(S.cur, S.cur->buffered);
+        point(0, shared ? (uintptr_t)&S.table[page] : 0, shared ? WRITES | ORDERED : 0);
+    }
+    return page;
+}
+
+bool pmap_enter(uint64_t va, uint64_t pa, uint32_t prot) CONTRACT("pmap_enter");
+bool pmap_enter(uint64_t va, uint64_t pa, uint32_t prot) {
+    (void)prot;
+    S.table[table_step(va, true)] = pa;
+    return true;
+}
+
+uint64_t pmap_remove(uint64_t va) CONTRACT("pmap_remove");
+uint64_t pmap_remove(uint64_t va) {
+    uint64_t page = table_step(va, true), before = S.table[page];
+    S.table[page] = 0;
+    return before;
+}
+
+uint64_t pmap_extract(uint64_t va) CONTRACT("pmap_extract");
+uint64_t pmap_extract(uint64_t va) {
+    if (va - S.physmap < S.ram) return va - S.physmap;
+    return va - S.space < S.space_size ? S.table[(va - S.space) / PAGE] + va % PAGE : 0;
+}
+
+void pmap_invalidate(uint64_t va, uint64_t pages) CONTRACT("pmap_invalidate");
+void pmap_invalidate(uint64_t va, uint64_t pages) {
+    uint64_t page = table_step(va, false);
+    uint64_t *tlb = &S.tlb[(S.cur ? (uint64_t)(S.cur - S.cpus) : 0) * (S.space_size / PAGE)];
+    memset(tlb + page, 0, pages * sizeof *tlb);
 }
 
 void intr_mask(uint32_t cpu, uint32_t vector) CONTRACT("intr_mask");
@@ -734,6 +834,29 @@ void sim_region(uint64_t start, uint64_t size) {
     S.region[S.regions++].size = size;
 }
 
+/* Give the machine `ram` bytes of memory, from address 0 on, and so much room to map pages in.
+ * A page that is mapped there has storage of its own: it is not the frame's by another name. */
+void sim_ram(uint64_t ram, uint64_t space) {
+    size_t entries = space / PAGE * sizeof(uint64_t), tables = entries * (1 + MAX_CPUS);
+    S.physmap = sim_memory(ram);
+    S.space = sim_memory(space);
+    S.table = (uint64_t *)(uintptr_t)sim_memory(tables);
+    S.tlb = S.table + space / PAGE;
+    S.ram = ram;
+    S.space_size = space;
+    sim_region(S.physmap, ram);
+    sim_region(S.space, space);
+    sim_region((uintptr_t)S.table, tables);
+}
+
+uint64_t sim_space(void) { return S.space; }
+
+/* The frame in which this CPU finds the page at `va`, for a scenario to compare. */
+uint64_t sim_frame_of(uint64_t va) {
+    sim_point();
+    return walk((va - S.space) / PAGE);
+}
+
 static void keep(void) {
     uintptr_t page;
     catch_writes();
@@ -758,7 +881,7 @@ static void reset(void) {
     memcpy(S.cpus, S.kept.cpus, S.count * sizeof(struct cpu));
     S.base = S.kept.base;
     S.left = S.kept.left;
-    S.steps = S.wake = S.traced = S.stutters = S.jumps = S.turn = 0;
+    S.steps = S.wake = S.traced = S.operated = S.alone = S.stutters = S.jumps = S.turn = 0;
     S.changes = S.quiet_changes = 1;
     S.hasty = S.hasty_ticks;
     S.at_node = S.preempted = S.sleep = S.passed = 0;
@@ -886,6 +1009,19 @@ void sim_model(bool store_buffers, bool no_fences) {
     S.no_fences = no_fences;
 }
 
+/* Wake a mutant, or none with 0; note those whose place runs come by from now on, if asked. */
+void sim_mutant(uint32_t number, bool noting) {
+    S.mutant = number;
+    S.noting = noting;
+}
+
+/* Whether a run has come by the place of a mutant. */
+bool sim_met(uint32_t number) {
+    uint32_t at = number % MET;
+    while (S.met[at] && S.met[at] != number) at = (at + 1) % MET;
+    return S.met[at] == number;
+}
+
 /* After an exception left a run. */
 void sim_stop(void) {
     S.cur = 0;
@@ -895,7 +1031,8 @@ void sim_stop(void) {
 
 uint64_t sim_figure(uint32_t which) {
     uint64_t figures[] = {S.runs, S.total, S.longest, S.truncated, S.redundant, S.steps, S.traced,
-                          S.hot, S.cur ? (uint64_t)(S.cur - S.cpus) : ~0ull, S.count};
+                          S.hot, S.cur ? (uint64_t)(S.cur - S.cpus) : ~0ull, S.count,
+                          S.operated};
     return figures[which];
 }
 
@@ -903,6 +1040,13 @@ uint64_t sim_figure(uint32_t which) {
 uint64_t sim_step(uint32_t at, uint32_t field) {
     struct step *s = &S.trace[at];
     uint64_t fields[] = {s->entity, s->access.site, s->access.address, s->access.kind};
+    return fields[field];
+}
+
+/* Atomic operation `at` of the replayed run: CPU, kind, address, value before and after. */
+uint64_t sim_operation(uint32_t at, uint32_t field) {
+    struct operation *o = &S.operations[at];
+    uint64_t fields[] = {o->cpu, o->kind, o->address, o->before, o->after};
     return fields[field];
 }
 

@@ -5,7 +5,7 @@ Firmware places what is there at start.  A function that is plugged in later get
 windows of the bridge above it, between its neighbours'.
 
 Locking   the bus thread
-Tests     tests/unit/bus/test_bar.py, tests/qemu/test_pci.py
+Tests     tests/unit/bus/test_scan.py, tests/qemu/test_pci.py
 Source    PCI Local Bus Specification 3.0, 6.2.5.1 "Address Maps"; PCI-to-PCI Bridge Architecture
           Specification 1.2, 3.2.5.8, 3.2.5.9
 """

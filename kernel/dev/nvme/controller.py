@@ -125,7 +125,7 @@ def attach(dev: Ptr[Device]) -> None:
 @throws
 def _read_capabilities(c: Ptr[Controller]) -> None:
     low, high = c.registers.CAP_LOW, c.registers.CAP_HIGH
-    if low == regs.GONE and high == regs.GONE:
+    if low == regs.GONE or high == regs.GONE:
         raise Errno(ENXIO)
     c.cap = from_bits(regs.Cap, u64(high) << 32 | low)
     if c.cap.CSS & regs.CSS_NVM == 0 or c.cap.MPSMIN != 0:

@@ -22,7 +22,7 @@ Invariants
       lock it is 0 unless deferring.
   P5  Each request that entered is ended once: by its completion, or by close() and who took it.
 Locking   [q] the pair's lock   [I] fixed once made, but by reset() with the pair closed
-Tests     tests/unit/dev/nvme/test_pair.py
+Tests     tests/unit/dev/nvme/test_request.py
 Source    NVMe 1.4, 4.1 "Submission Queue & Completion Queue Definition", 7.2 "Command Submission
           and Completion Mechanism"
 """

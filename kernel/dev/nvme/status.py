@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Status codes: what they mean to who asked, and whether asking again makes sense.
 
-Tests     tests/unit/dev/nvme/test_status.py
+Tests     tests/unit/dev/nvme/test_request.py
 Source    NVMe 1.4, 4.6.1.2.1 "Generic Command Status Definition", 4.6.1.2.2 "Command Specific
           Status Definition", 4.6.1.2.3 "Media and Data Integrity Errors Definition"
 """

@@ -141,7 +141,8 @@ def _look_at(c: Ptr[Controller], pair: Ptr[Pair]) -> bool:
         c.resets = 0
     if not busy:
         return False
-    if _oldest(pair, timeout_s, False) == pairs.NONE:
+    if (_oldest(pair, timeout_s, False) == pairs.NONE
+            and _oldest(pair, 2 * timeout_s, True) == pairs.NONE):
         return False
     request.complete(pair)                          # perhaps only the interrupt was lost
     if _oldest(pair, 2 * timeout_s, True) != pairs.NONE:

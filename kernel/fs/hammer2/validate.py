@@ -143,7 +143,7 @@ def _dirent(bref: Ptr[Blockref], total_size: u64) -> bool:
     """A name of up to 64 bytes is in the ref, one of up to 255 in a block."""
     head = view(DirentHead, bref.embed, 0)
     size = u64(head.namlen)
-    if size == 0 or size > MAX_NAME:
+    if size == 0 or size > MAX_NAME or not _known(head.type):
         return False
     if size <= CHECK_NAME_BYTES:
         return bytes_of_ref(u64(bref.data_off)) == 0

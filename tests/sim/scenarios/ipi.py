@@ -7,9 +7,10 @@ from typing import Final
 
 from kpy import Array, Atomic, u32, u64
 
-from kernel.lwkt import cpusync, crit, ipiq
+from kernel import machine
+from kernel.lwkt import cpusync, crit, globaldata, ipiq, sched
 from kernel.lwkt.cpumask import Cpumask
-from kernel.lwkt.globaldata import find, gd
+from kernel.lwkt.globaldata import RQF_IPIQ, RQF_TIMER, find, gd
 from tests.sim import world
 
 MAX: Final = 4
@@ -119,6 +120,7 @@ def _eight_answers() -> None:
 
 
 def _mark(at: u64, unused: u64) -> None:
+    assert globaldata.curthread().critcount > 0, "P4"
     world.point()
     steps[at].add(1)
 
@@ -161,6 +163,141 @@ def passive() -> None:
     world.need(2)
     world.to_quiescence()
     world.check(_two_came)
+
+
+def _fill_passively(times: u64) -> None:
+    for i in range(times):
+        ipiq.send_passive(find(1), _receive, i, gd.cpuid)
+    ipiq.wait(find(1), ipiq.send(find(1), _receive, times, gd.cpuid))
+    assert ipiq.send_nowait(find(1), _receive, times + 1, gd.cpuid)
+
+
+def full_passively() -> None:
+    """A FIFO of four slots is filled by messages that ring no bell: who waits for room rings."""
+    world.on_each(_small_queues)
+    world.thread(_fill_passively, 6, 0)
+    world.need(2)
+    world.to_quiescence()
+    world.check(_eight_came)
+
+
+def _eight_came() -> None:
+    assert received.load() == 8
+
+
+def _send_silently(times: u64) -> None:
+    """With interrupts off, as they are again after each wait for room."""
+    machine.intr_disable()
+    for i in range(times):
+        ipiq.send(find(1), _answer, i, gd.cpuid)
+        assert not machine.intr_enabled()
+    machine.intr_enable()
+
+
+def full_silently() -> None:
+    """A sender with interrupts off waits for room, and works off the answers meanwhile."""
+    world.on_each(_small_queues)
+    world.thread(_send_silently, 6, 0)
+    world.need(2)
+    world.to_quiescence()
+    world.check(_six_answers)
+
+
+def _six_answers() -> None:
+    assert received.load() == 6 and finished.load() == 6
+
+
+def _passively_asked(times: u64) -> None:
+    for i in range(times):
+        ipiq.send_passive(find(1), _receive, i, gd.cpuid)
+    ipiq.send(find(1), _receive, times, gd.cpuid)
+
+
+def _asked(number: u64, source: u64) -> None:
+    ipiq.send(find(u32(source)), _receive_answer, number, gd.cpuid)
+
+
+def _ask_again(times: u64) -> None:
+    for i in range(times):
+        ipiq.send(find(0), _asked, i, gd.cpuid)
+
+
+def passive_and_asked() -> None:
+    """A sender of passive messages is interrupted by messages that it answers to the same CPU."""
+    world.thread(_passively_asked, 2, 0)
+    world.thread(_ask_again, 2, 1)
+    world.to_quiescence()
+    world.check(_three_and_two)
+
+
+def _three_and_two() -> None:
+    assert received.load() == 3 and finished.load() == 2
+
+
+def _switch_inside(how: u64) -> None:
+    """In a critical section, and switching in it."""
+    crit.crit_enter()
+    while steps[0].load() == 0:
+        if how == 0:
+            sched.switch()
+        else:
+            sched.yield_()
+        world.wait()
+    crit.crit_exit()
+
+
+def _mark_zero(unused: u64) -> None:
+    ipiq.send(find(0), _mark, 0, 0)
+
+
+def switch_in_section() -> None:
+    """Who switches inside a critical section lets messages in."""
+    world.thread(_switch_inside, 0, 0)
+    world.thread(_mark_zero, 0, 1)
+
+
+def yield_in_section() -> None:
+    """Who yields does too."""
+    world.thread(_switch_inside, 1, 0)
+    world.thread(_mark_zero, 0, 1)
+
+
+def _until_both_wait(unused: u64) -> None:
+    both: u32 = RQF_IPIQ | RQF_TIMER
+    crit.crit_enter()
+    while steps[0].load() == 0 and gd.reqflags.load() & both != both:
+        world.wait()
+    crit.crit_exit()
+    assert steps[0].load() == 1, "deferred, and not worked off"
+    assert gd.reqflags.load() & RQF_TIMER == 0
+
+
+def both_deferred() -> None:
+    """A tick and a message come in one critical section: both are worked off at its end."""
+    world.clocks()
+    world.thread(_until_both_wait, 0, 0)
+    world.thread(_mark_zero, 0, 1)
+
+
+def _short_sections(times: u64) -> None:
+    while finished.load() == 0:
+        crit.crit_enter()
+        steps[2].add(1)
+        crit.crit_exit()
+        world.wait()
+
+
+def _send_to_ticking(times: u64) -> None:
+    for _ in range(times):
+        ipiq.wait(find(0), ipiq.send(find(0), _mark, 0, 0))
+    finished.store(1)
+
+
+def ticking() -> None:
+    """Ticks and messages come to a CPU that enters and leaves critical sections: none is lost."""
+    world.clocks(hasty=4)
+    world.thread(_short_sections, 0, 0)
+    world.thread(_send_to_ticking, 3, 1)
 
 
 # --- cpusync --------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ Covers    kernel/lwkt/spin.py S1 to S3, mutex.py U1 to U3, lockmgr.py V1 to V3, 
 """
 from typing import Final
 
-from kpy import Atomic, Ptr, u64, zeroed
+from kpy import Array, Atomic, Ptr, noinline, u64, zeroed
 
 from kernel.lib.errno import EBUSY, ENOLCK, EWOULDBLOCK
 from kernel.lwkt import globaldata, lockmgr, mutex, serialize, spin
@@ -264,6 +264,107 @@ def _timed() -> None:
     _mutex_free()
 
 
+def _try_alone(unused: u64) -> None:
+    """Takes what it can have at once, and waits for the rest as a sharer."""
+    if mutex.try_lock(mtx):
+        _alone()
+        mutex.downgrade(mtx)
+    else:
+        mutex.lock_shared(mtx)
+    _together()
+    if mutex.try_upgrade(mtx):
+        _alone()
+    mutex.unlock(mtx)
+    granted.add(1)
+
+
+def mutex_tried() -> None:
+    """From alone to together and back, while others want the same."""
+    world.thread(_try_alone, 0, 0)
+    world.thread(_try_alone, 0, 1)
+    world.thread(_mutex_shared, 1, 2)
+    world.check(_all_tried)
+
+
+def _all_tried() -> None:
+    assert granted.load() == 2
+    _mutex_free()
+
+
+def _share_held(unused: u64) -> None:
+    """Shares it, asks to be alone, takes that back: who queued behind may come in."""
+    mutex.lock_shared(mtx)
+    mutex.lock_async(mtx, link, _granted, 0)
+    inside.add(1)
+    assert mutex.abort(mtx, link)
+    while inside.load() != 2:
+        world.wait()
+    mutex.unlock(mtx)
+
+
+def _share_too(unused: u64) -> None:
+    while inside.load() == 0:
+        world.wait()
+    mutex.lock_shared(mtx)
+    inside.add(1)
+    mutex.unlock(mtx)
+
+
+def mutex_abort_shared() -> None:
+    """A request to be alone is aborted: sharers behind it need not wait for the others."""
+    world.thread(_share_held, 0, 0)
+    world.thread(_share_too, 0, 1)
+    world.check(_mutex_free)
+
+
+def _share_at_once(unused: u64) -> None:
+    """Stays until the other is in as well."""
+    while granted.load() == 0:
+        world.wait()
+    mutex.lock_shared(mtx)
+    inside.add(1)
+    while inside.load() % WRITER < 2:
+        world.wait()
+    mutex.unlock(mtx)
+
+
+def mutex_sharers_together() -> None:
+    """Sharers that waited for one alone come in together."""
+    world.thread(_mutex_quietly, 0, 0)
+    world.thread(_share_at_once, 0, 1)
+    world.thread(_share_at_once, 0, 2)
+    world.check(_mutex_free)
+
+
+def _mutex_quietly(unused: u64) -> None:
+    with mtx:
+        granted.store(1)
+        world.point()
+
+
+def _mutex_and_scribble(unused: u64) -> None:
+    """The link of who waited is gone at once, its stack used for something else."""
+    mutex.lock(mtx)
+    _scribble()
+    mutex.unlock(mtx)
+
+
+@noinline
+def _scribble() -> None:
+    used: Array[u64, 64]
+    for i in range(len(used)):
+        used[i] = 0xDEAD_BEEF_DEAD_BEEF
+    given_up.add(used[count % 64] & 1)
+
+
+def mutex_stack() -> None:
+    """A waiter that was granted leaves its stack frame while others still look at the queue."""
+    world.thread(_mutex_and_scribble, 0, 0)
+    world.thread(_mutex_and_scribble, 0, 1)
+    world.thread(_mutex_and_scribble, 0, 1)
+    world.check(_mutex_free)
+
+
 # --- lockmgr --------------------------------------------------------------------------------
 
 
@@ -387,3 +488,17 @@ def serializers() -> None:
 
 def _serialized() -> None:
     assert count == 3 and serializer.word.load() == 0
+
+
+def _switch_handler(times: u64) -> None:
+    for _ in range(times):
+        serialize.handler_disable(serializer)
+        serialize.handler_enable(serializer)
+
+
+def serializer_handler() -> None:
+    """The handler is switched off and on while others enter and leave."""
+    world.thread(_serialize, 1, 0)
+    world.thread(_switch_handler, 2, 1)
+    world.thread(_serialize, 2, 2)
+    world.check(_serialized)

@@ -8,7 +8,7 @@ from typing import Final
 from kpy import Array, Atomic, Ptr, i32, ref, u32, u64, zeroed
 
 from kernel.lib.errno import EASYNC
-from kernel.lwkt import globaldata, msgport, sched
+from kernel.lwkt import crit, globaldata, msgport, sched, serialize
 from kernel.lwkt.globaldata import find
 from kernel.lwkt.msgport import Msg, MsgFlag, Port
 from tests.sim import world
@@ -23,6 +23,8 @@ msgs: Array[Msg, 4] = zeroed(Array[Msg, 4])
 served: Atomic[u32]
 aborted: Atomic[u32]
 stage: Atomic[u32]
+spinning: bool = False      # the port at hand is the spin port
+slz: serialize.Serializer = zeroed(serialize.Serializer)
 
 
 def _serve_one(port: Ptr[Port]) -> None:
@@ -252,3 +254,175 @@ def later() -> None:
 
 def _ask_second(number: u64) -> None:
     _request(number, second)
+
+
+# --- Replies at other ports -----------------------------------------------------------------
+
+
+def _ask_for_two(unused: u64) -> None:
+    """Two messages whose replies come to a spin port: one is waited for, one is taken there."""
+    for i in range(2):
+        msg = ref(msgs[i])
+        msgport.init(msg, port)
+        msg.command = i
+        msgport.sendmsg(world.td_of(0).msgport, msg)
+    assert msgport.waitmsg(msgs[1]) == 0 and msgs[1].result == 2
+    reply = msgport.getport(port)
+    if reply is None:
+        reply = msgport.waitport(port)
+    assert reply is msgs[0] and msgs[0].result == 0
+    assert msgport.getport(port) is None
+    stage.add(1)
+
+
+def spin_replies() -> None:
+    """Replies at a spin port, for who waits for one of them and for who takes any."""
+    msgport.init_spin_port(port)
+    world.thread(_serve_own, 2, 0)
+    world.thread(_ask_for_two, 0, 1)
+    world.check(_two)
+
+
+def _send_two(unused: u64) -> None:
+    """The first of them may be dropped by its receiver."""
+    to = _dropping()
+    for i in range(2):
+        msg = ref(msgs[i])
+        how = MsgFlag(0) if i != 0 else MsgFlag.DROPABLE
+        msgport.init(msg, globaldata.curthread().msgport, how)
+        msg.command = i
+        msgport.sendmsg(to, msg)
+        stage.add(1)
+    assert msgport.waitmsg(msgs[0]) == EINTR and msgport.waitmsg(msgs[1]) == 0
+    assert msgport.getport(globaldata.curthread().msgport) is None
+
+
+def _dropping() -> Ptr[Port]:
+    return ref(port) if spinning else ref(world.td_of(0).msgport)
+
+
+def _drop_and_serve(unused: u64) -> None:
+    """The owner of the port takes the first out of its middle, while the second comes."""
+    while stage.load() == 0:
+        world.wait()
+    while not msgport.dropmsg(msgs[0]):
+        world.wait()
+    aborted.store(1)
+    msgport.replymsg(msgs[0], EINTR)
+    _serve_one(_dropping())
+    world.rest()
+
+
+def dropped() -> None:
+    """A message is taken out of a spin port's queue while another comes."""
+    global spinning
+    spinning = True
+    msgport.init_spin_port(port)
+    world.thread(_drop_and_serve, 0, 0)
+    world.thread(_send_two, 0, 1)
+    world.check(_one)
+
+
+def dropped_by_thread() -> None:
+    """The same at a thread port."""
+    world.thread(_drop_and_serve, 0, 0)
+    world.thread(_send_two, 0, 1)
+    world.check(_one)
+
+
+def _serve_serialized(times: u64) -> None:
+    for _ in range(times):
+        with slz:
+            _serve_one(port)
+
+
+def _ask_serialized(number: u64) -> None:
+    """Request and reply at ports that one serializer protects."""
+    msg = ref(msgs[number])
+    with slz:
+        msgport.init(msg, second)
+        msg.command = number + 10
+        error = msgport.domsg(port, msg)
+        assert error == 0 and msg.result == (number + 10) * 2
+
+
+def _take_serialized(number: u64) -> None:
+    msg = ref(msgs[number])
+    with slz:
+        msgport.init(msg, second)
+        msg.command = number + 10
+        msgport.sendmsg(port, msg)
+        assert msgport.waitport(second) is msg and msg.result == (number + 10) * 2
+
+
+def _serialize_ports() -> None:
+    msgport.init_serialize_port(port, slz)
+    msgport.init_serialize_port(second, slz)
+
+
+def serialize_port() -> None:
+    """A port, and one for its replies, under one serializer; who asks waits for the message."""
+    _serialize_ports()
+    world.thread(_serve_serialized, 1, 0)
+    world.thread(_ask_serialized, 0, 1)
+    world.check(_one)
+
+
+def serialize_replies() -> None:
+    """The same, but the reply is taken from its port."""
+    _serialize_ports()
+    world.thread(_serve_serialized, 1, 0)
+    world.thread(_take_serialized, 0, 1)
+    world.check(_one)
+
+
+def _poll_for_three(unused: u64) -> None:
+    """Answers are taken one by one as they come, without waiting."""
+    own = ref(globaldata.curthread().msgport)
+    for i in range(3):
+        msgport.init(msgs[i], own)
+        msgs[i].command = i
+        msgport.sendmsg(world.td_of(u32(i % 2)).msgport, msgs[i])
+    while stage.load() < 3:
+        msg = msgport.getport(own)
+        if msg is None:
+            crit.crit_enter()
+            sched.rotate()              # the server of this CPU has its turn
+            crit.crit_exit()
+            sched.switch()
+            world.wait()
+        else:
+            assert msg.result == msg.command * 2
+            stage.add(1)
+    assert own.normal.first is None and own.normal.last is None
+
+
+def polled() -> None:
+    """Two servers, one of the sender's CPU, answer a sender that polls."""
+    world.thread(_serve_own, 2, 0)
+    world.thread(_serve_own, 1, 1)
+    world.thread(_poll_for_three, 0, 0)
+    world.to_quiescence()
+    world.check(_three)
+
+
+def _poll_spin(unused: u64) -> None:
+    for i in range(2):
+        msgport.init(msgs[i], port)
+        msgs[i].command = i
+        msgport.sendmsg(world.td_of(0).msgport, msgs[i])
+    assert msgport.waitport(port).error == 0
+    while stage.load() == 0:
+        if msgport.getport(port) is not None:
+            stage.store(1)
+        else:
+            world.wait()
+    assert port.normal.first is None and port.normal.last is None
+
+
+def spin_polled() -> None:
+    """Replies at a spin port: one is waited for at the port, the other polled for."""
+    msgport.init_spin_port(port)
+    world.thread(_serve_own, 2, 0)
+    world.thread(_poll_spin, 0, 1)
+    world.check(_two)

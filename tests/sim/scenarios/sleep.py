@@ -7,8 +7,10 @@ from typing import Final
 
 from kpy import Atomic, Ptr, address_of, i32, ref, u32, u64, zeroed
 
-from kernel.lwkt import callout, sleepq, spin
+from kernel.lwkt import callout, globaldata, ipiq, sched, sleepq, spin
+from kernel.lwkt.globaldata import find, gd
 from kernel.lwkt.sleepq import SleepFlag
+from kernel.lwkt.thread import ThreadFlag
 from tests.sim import world
 
 UNSAFE: Final = True        # idents are addresses; spinlocks and callouts begin as zero
@@ -20,6 +22,7 @@ stopped: Atomic[u32]
 stage: Atomic[u32]
 lock: spin.Spinlock
 timer: callout.Callout = zeroed(callout.Callout)
+second: callout.Callout = zeroed(callout.Callout)
 
 
 def _ident() -> u64:
@@ -230,3 +233,141 @@ def delayed() -> None:
     world.thread(_sleep, 0, 0)
     world.thread(_delayed, 0, 1)
     world.thread(_sleep, 0, 1)
+
+
+# --- Wakeups of other kinds -----------------------------------------------------------------
+
+
+def _sleep_in_domain(unused: u64) -> None:
+    while condition.load() == 0:
+        sleepq.tsleep_interlock(_ident(), SleepFlag.PDOMAIN_UMTX)
+        if condition.load() == 0:
+            sleepq.wait(_ident(), SleepFlag.PINTERLOCKED | SleepFlag.PDOMAIN_UMTX, "domain")
+        else:
+            sleepq.tsleep_remove()
+    woken.add(1)
+
+
+def _wake_domain(unused: u64) -> None:
+    condition.store(1)
+    sleepq.wakeup_domain(_ident(), SleepFlag.PDOMAIN_UMTX)
+
+
+def domain() -> None:
+    """Sleepers of one domain on two CPUs, woken from a third."""
+    world.thread(_sleep_in_domain, 0, 0)
+    world.thread(_sleep_in_domain, 0, 1)
+    world.thread(_wake_domain, 0, 2)
+
+
+def _wake_here(unused: u64) -> None:
+    condition.store(1)
+    sleepq.wakeup_mycpu(_ident())
+
+
+def on_own_cpu() -> None:
+    """wakeup_mycpu() reaches the sleepers of its own CPU."""
+    world.thread(_sleep, 0, 0)
+    world.thread(_wake_here, 0, 0)
+
+
+def _delayed_two(unused: u64) -> None:
+    sleepq.wakeup_start_delayed()
+    sleepq.wakeup(_other())
+    condition.store(1)
+    sleepq.wakeup(_ident())
+    sleepq.wakeup_end_delayed()
+    assert gd.delayed_wakeup[0] == 0 and gd.delayed_wakeup[1] == 0 and gd.delayed_depth == 0
+
+
+def _other() -> u64:
+    return u64(address_of(ref(woken)))
+
+
+def delayed_two() -> None:
+    """Two wakeups that are held back come both."""
+    world.thread(_sleep, 0, 0)
+    world.thread(_delayed_two, 0, 1)
+
+
+def _sleep_plainly(unused: u64) -> None:
+    td = globaldata.curthread()
+    while condition.load() == 0:
+        sleepq.tsleep_interlock(_ident())
+        if condition.load() == 0:
+            sleepq.wait(_ident(), SleepFlag.PINTERLOCKED, "plain")
+            assert ThreadFlag.TSLEEPQ not in td.flags, "awake, and still among the sleepers"
+        else:
+            sleepq.tsleep_remove()
+    world.rest()
+
+
+def _schedule_twice(unused: u64) -> None:
+    """At any time: a sleeper who is scheduled looks again."""
+    sched.schedule(world.td_of(0))
+    condition.store(1)
+    sched.schedule(world.td_of(0))
+    sleepq.wakeup(_ident())
+
+
+def scheduled_directly() -> None:
+    """A sleeper that is scheduled, not woken, is no sleeper any more."""
+    world.thread(_sleep_plainly, 0, 0)
+    world.thread(_schedule_twice, 0, 1)
+
+
+def _wake_by_message(ident: u64, unused: u64) -> None:
+    sleepq.wakeup(ident)
+
+
+def _sleep_other(unused: u64) -> None:
+    while stage.load() == 0:
+        sleepq.tsleep_interlock(_other())
+        if stage.load() == 0:
+            sleepq.wait(_other(), SleepFlag.PINTERLOCKED, "other")
+        else:
+            sleepq.tsleep_remove()
+
+
+def _wake_from_afar(unused: u64) -> None:
+    stage.store(1)
+    ipiq.send(find(0), _wake_by_message, _other(), 0)
+
+
+def delayed_interrupted() -> None:
+    """While wakeups are held back, a message asks for one more."""
+    world.thread(_delayed, 0, 0)
+    world.thread(_sleep_other, 0, 1)
+    world.thread(_sleep, 0, 1)
+    world.thread(_wake_from_afar, 0, 2)
+
+
+def _never(c: Ptr[callout.Callout]) -> None:
+    pass
+
+
+def _set_two(unused: u64) -> None:
+    callout.init(timer)
+    callout.init(second)
+    callout.reset(second, 5, _never, 0)
+    stage.store(1)
+    callout.reset(timer, 5, _never, 0)
+    callout.reset(timer, 5, _never, 0)
+    while stopped.load() == 0:
+        world.wait()
+    assert callout.stop(timer)
+    for i in range(len(gd.wheel.buckets)):
+        assert gd.wheel.buckets[i].first is None and gd.wheel.buckets[i].last is None
+
+
+def _stop_second(unused: u64) -> None:
+    while stage.load() == 0:
+        world.wait()
+    assert callout.stop(second)
+    stopped.store(1)
+
+
+def stop_while_set() -> None:
+    """A callout is stopped from elsewhere while its neighbour is set again."""
+    world.thread(_set_two, 0, 0)
+    world.thread(_stop_second, 0, 1)

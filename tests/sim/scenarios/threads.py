@@ -9,7 +9,7 @@ from kpy import Atomic, Errno, i32, panic, u32, u64
 
 from kernel.lwkt import crit, globaldata, sched, sleepq
 from kernel.lwkt.globaldata import find, gd
-from kernel.lwkt.thread import ThreadFlag
+from kernel.lwkt.thread import Pri, ThreadFlag
 from tests.sim import world
 
 ROUNDS: Final = 2
@@ -158,6 +158,7 @@ def _take(unused: u64) -> None:
         world.wait()
     td = world.td_of(0)
     sched.acquire(td)
+    assert td.gd is gd.self
     ready.store(1)
     sched.schedule(td)
 
@@ -237,3 +238,157 @@ def reaping() -> None:
 
 def _five_born() -> None:
     assert born.load() == 5
+
+
+# --- Priorities -----------------------------------------------------------------------------
+
+
+def _wait_for_turn(unused: u64) -> None:
+    """Less urgent than the others, until one of them raises it."""
+    assert stage.load() == 1, "it ran before its turn"
+    woken.add(1)
+
+
+def _raise(unused: u64) -> None:
+    td = world.td_of(0)
+    own = globaldata.curthread()
+    stage.store(1)
+    sched.setpri(td, own.pri + 1)
+    sched.yield_()
+    assert woken.load() == 1, "who is more urgent runs at a yield"
+    sched.setpri(own, own.pri - 1)
+    crit.crit_enter()
+    sched.deschedule_self(own)
+    sched.schedule_self()
+    crit.crit_exit()
+    world.rest()
+
+
+def priorities() -> None:
+    """Priorities change, of a thread that waits on the run queue and of the one that runs, while
+    another CPU schedules both."""
+    world.thread(_wait_for_turn, 0, 0, Pri.USER_NORMAL)
+    world.thread(_raise, 0, 0)
+    world.thread(_prod, 0, 1)
+    world.to_quiescence()
+    world.check(_woken)
+
+
+def _prod(unused: u64) -> None:
+    sched.schedule(world.td_of(1))
+
+
+def _create_anywhere(number: u64) -> None:
+    for _ in range(number):
+        try:
+            sched.create(_newborn, 0, b"new")
+        except Errno:
+            panic("no storage")
+
+
+def births_anywhere() -> None:
+    """Two CPUs make threads that may begin anywhere: the CPUs take turns."""
+    world.thread(_create_anywhere, 2, 0)
+    world.thread(_create_anywhere, 2, 1)
+    world.to_quiescence()
+    world.check(_all_born)
+
+
+# --- Giving oneself away, being referred to ------------------------------------------------
+
+
+def _give_self(unused: u64) -> None:
+    """Off the run queue, given away, and only then off its stack."""
+    td = globaldata.curthread()
+    crit.crit_enter()
+    sched.deschedule_self(td)
+    sched.giveaway(td)
+    stage.store(2)
+    sched.switch()
+    crit.crit_exit()
+    assert gd.cpuid == 1 and td.gd is gd.self
+    woken.add(1)
+
+
+def giveaway_self() -> None:
+    """Who takes over a thread that gave itself away waits until it is off its stack."""
+    world.thread(_give_self, 0, 0)
+    world.thread(_take, 0, 1)
+    world.to_quiescence()
+    world.check(_woken)
+
+
+def _refer(unused: u64) -> None:
+    """A thread that somebody refers to does not end."""
+    td = world.td_of(0)
+    td.refs.add(1)
+    stage.store(1)
+    for _ in range(3):
+        world.point()
+        assert ThreadFlag.EXITING not in td.flags
+    td.refs.sub(1)
+
+
+def _end_when_known(unused: u64) -> None:
+    while stage.load() == 0:
+        sched.switch()
+        world.wait()
+
+
+def referred() -> None:
+    """A thread ends when nobody refers to it any more."""
+    world.clocks(hasty=2)
+    world.thread(_end_when_known, 0, 0)
+    world.thread(_refer, 0, 1)
+
+
+def _rotate(unused: u64) -> None:
+    crit.crit_enter()
+    sched.rotate()
+    crit.crit_exit()
+    sched.yield_()
+    assert woken.load() == 1, "an equal runs at the yield after rotate()"
+
+
+def _other(unused: u64) -> None:
+    woken.add(1)
+
+
+def rotation() -> None:
+    """rotate() asks for the reschedule that a yield then makes."""
+    world.thread(_rotate, 0, 0)
+    world.thread(_other, 0, 0)
+
+
+def _sort(unused: u64) -> None:
+    crit.crit_enter()
+    for i in range(1, 4):
+        sched.setpri(world.td_of(u32(i)), 11 - u32((i + 1) % 3))
+        sched.setpri(world.td_of(u32(i)), 10 - u32(i % 3))
+    td = gd.tdrunq.first
+    while td is not None:
+        following = td.link.next
+        assert following is None or following.pri <= td.pri, "R1"
+        td = following
+    crit.crit_exit()
+
+
+def sorted_queue() -> None:
+    """The run queue is sorted, whatever the order in which priorities change."""
+    world.thread(_sort, 0, 0)
+    world.thread(_other, 0, 0, Pri.USER_NORMAL)
+    world.thread(_other, 0, 0, Pri.USER_IDLE)
+    world.thread(_other, 0, 0, Pri.USER_HELPER)
+
+
+def _holes() -> None:
+    globaldata.cpu_limit = 3            # of which the last does not run
+
+
+def births_beside_a_hole() -> None:
+    """A thread that may begin anywhere begins on a CPU that runs."""
+    world.start_with(_holes)
+    world.thread(_create_anywhere, 4, 0)
+    world.need(2)
+    world.to_quiescence()
+    world.check(_all_born)

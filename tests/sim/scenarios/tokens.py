@@ -7,7 +7,8 @@ from typing import Final
 
 from kpy import Atomic, Errno, Ptr, address_of, panic, ref, u32, u64, zeroed
 
-from kernel.lwkt import intr, sched, sleepq, token
+from kernel.lwkt import intr, ipiq, sched, sleepq, token
+from kernel.lwkt.globaldata import find
 from tests.sim import world
 
 UNSAFE: Final = True        # storage of tokens begins as zero: free tokens; idents are addresses
@@ -169,6 +170,51 @@ def tried() -> None:
 def _tried() -> None:
     assert count == 1 + stage.load()
     _free()
+
+
+def _read_apart(times: u64) -> None:
+    for _ in range(times):
+        token.gettoken_shared(tok)
+        before = count
+        world.point()
+        assert count == before, "a writer is at it"
+        token.reltoken(tok)
+
+
+def _nest_twice(unused: u64) -> None:
+    global count
+    with tok:
+        with tok:
+            count += 1
+        with tok.shared():
+            assert token.held_any(tok) and not token.held_any(other)
+
+
+def recursive_beside_readers() -> None:
+    """The holder takes it again while readers and a writer try."""
+    world.thread(_nest_twice, 0, 0)
+    world.thread(_read_apart, 1, 1)
+    world.thread(_nest_twice, 0, 2)
+    world.check(_two)
+
+
+def _nobody_asks(unused1: u64, unused2: u64) -> None:
+    stage.add(1)
+
+
+def _hold_and_ask(unused: u64) -> None:
+    global count
+    token.gettoken(tok)
+    ipiq.wait(find(0), ipiq.send(find(0), _nobody_asks, 0, 0))
+    count += 1
+    token.reltoken(tok)
+
+
+def holder_asks() -> None:
+    """A holder waits for a message's end on a CPU that waits for its token."""
+    world.thread(_add, 1, 0)
+    world.thread(_hold_and_ask, 0, 1)
+    world.check(_two)
 
 
 # --- A holder that blocks -------------------------------------------------------------------

@@ -83,7 +83,8 @@ NATIVE = {"kpy.rt.check_failed": 1, "kpy.rt.print_begin": 2, "kpy.rt.print_text"
           "kpy.rt.print_value": 4, "kpy.rt.print_slice": 5, "kpy.rt.print_end": 6,
           "kpy.rt.panic_end": 7, "kpy.hook.atomic": 8, "kpy.hook.mmio_read": 9,
           "kpy.hook.mmio_write": 10, "kpy.hook.volatile_load": 11, "kpy.hook.volatile_store": 12,
-          "kpy.hook.yield": 13, "kpy.hook.fault": 14, "kpy.hook.pause": 13}
+          "kpy.hook.yield": 13, "kpy.hook.fault": 14, "kpy.hook.pause": 13,
+          "kpy.hook.mutant": 14}
 
 
 cdef int64_t dispatch(int64_t index, char* args, char* out, PyObject* context) noexcept:

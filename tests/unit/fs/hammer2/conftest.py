@@ -8,11 +8,6 @@ from tests.harness import volumes
 from tests.unit.fs.hammer2.driver import FILES, Driver
 from toolchain import host
 
-
-def pytest_report_header() -> str:
-    return volumes.report()
-
-
 built = host.fixture(FILES, faults=True)
 
 

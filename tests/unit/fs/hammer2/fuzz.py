@@ -161,11 +161,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--minutes", type=float, default=1)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--image", action="append", help="names of volumes; the default: several")
+    parser.add_argument("--release", action="store_true", help="without overflow checks")
     parser.add_argument("--out", type=Path, default=Path("build/fuzz/hammer2"))
     options = parser.parse_args(arguments)
     print(volumes.report(), flush=True)
     names = [n for n in options.image or IMAGES if n in volumes.sets()]
-    module = host.build(FILES, edges=True, faults=True)
+    module = host.build(FILES, edges=True, faults=True, release=options.release)
     failed = 0
     for number, name in enumerate(names):
         target = Target(module, name, options.seed * 1000 + number)

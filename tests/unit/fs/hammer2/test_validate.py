@@ -32,8 +32,8 @@ def ref(kind, key, keybits, media=BLOCK | 14, embed=b""):
     return bytes(made)
 
 
-def dirent(key, size=3, media=0):
-    return ref(DIRENT, key, 0, media, struct.pack("<QHB", 5, size, 2))
+def dirent(key, size=3, media=0, kind=2):
+    return ref(DIRENT, key, 0, media, struct.pack("<QHB", 5, size, kind))
 
 
 EMPTY = bytes(128)
@@ -89,6 +89,12 @@ def test_each_tree_has_its_own(validate, tree, good):
     (65, BLOCK | 11, False), (65535, BLOCK | 10, False), (65, TOTAL | 10, False)])
 def test_names_of_entries(validate, size, media, good):
     assert accepted(validate, [dirent(TOP + 1, size, media)], DIRECTORY) == good
+
+
+def test_kinds_of_entries(validate):
+    good = [kind for kind in range(256)
+            if accepted(validate, [dirent(TOP + 1, kind=kind)], DIRECTORY)]
+    assert good == [1, 2, 4, 5, 6, 7, 9, 10]
 
 
 @pytest.mark.parametrize(("media", "good"), [

@@ -10,11 +10,6 @@ from toolchain.host import KpyError
 SMALL_CACHE = 300_000
 
 
-def test_how_many_volumes_are_tested(record_property):
-    print(volumes.report())
-    assert volumes.sets()
-
-
 def opened(h2, volume_set, **options):
     return h2.opened([volumes.mapped(image) for image in volume_set.images()], **options)
 

@@ -19,6 +19,7 @@ PIECE: Final = 65536
 budget: u64 = 0
 errors: u64 = 0
 files: u64 = 0
+misses: u64 = 0
 
 
 @struct
@@ -93,12 +94,18 @@ def _begin(level: Ptr[Level], inum: u64) -> None:
 
 def _visit(dip: Ptr[Inode], entry: Ptr[dirent.Entry]) -> bool:
     """Look an entry up, read it; whether it is a folder."""
-    global errors, files
+    global errors, files, misses
+    name = entry.name[:entry.namlen]
     try:
-        ip = dirent.nresolve(dip, entry.name[:entry.namlen])
+        ip = dirent.nresolve(dip, name)
     except Errno:
         errors += 1
         return False
+    name[len(name) - 1] ^= 1                # most likely nobody's
+    try:
+        inode.drop(dirent.nresolve(dip, name))
+    except Errno:
+        misses += 1
     folder = inode.is_directory(ip)
     files += 1
     if not folder:
