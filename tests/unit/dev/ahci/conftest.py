@@ -33,7 +33,7 @@ class Driver:
         self.kept: list[object] = []
         self.lists: dict[int, list[int]] = {}
         self.ended = lambda b: self.lists[b.address].append(b.error)
-        self.shared = None
+        self.shared = self.h = None
 
     def __getattr__(self, name: str):
         for prefix in ("kernel.dev.ahci.", "kernel.bus.", "kernel.mem.", "kernel.io."):
@@ -63,6 +63,15 @@ class Driver:
     def fake(self) -> Hba:
         return self.machine.controller
 
+    def again(self, *devices: Disk | None, **options) -> None:
+        """Detach, if that was not done, and attach to another HBA."""
+        if self.h is None:
+            self.start(*devices, **options)
+        else:
+            self.detach()
+            self.machine.controller = Hba(self.machine.ram, devices, **options)
+        self.attach()
+
     def attach(self):
         """What attach() of driver.py does, but for the threads."""
         self.hba.attach(self.dev)
@@ -89,8 +98,10 @@ class Driver:
 
     def work(self, rounds: int = ROUNDS) -> None:
         """Serve interrupts, and let the ports' threads attend to what those were about."""
+        if self.fake.gone:
+            self.hba.serve(self.h)      # a message that was on its way
         for _ in range(rounds):
-            if self.fake.pending() or self.fake.gone:
+            if self.fake.pending() and not self.fake.gone:
                 self.hba.serve(self.h)
             busy = [port for port in self.ports() if port.events]
             for port in busy:

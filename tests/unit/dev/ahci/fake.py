@@ -92,6 +92,7 @@ class Port:
         self.r[TFD] = 0x7F
         self.hold = False                   # I/O commands are taken and not executed
         self.held: list[int] = []
+        self.queued: set[int] = set()       # slots with queued commands under way
         self.failed = False                 # a queued command has failed: only the log can be read
         self.error_log = bytes(512)
         self.fails: dict[int, tuple[int, int]] = {}         # sector: (status, error)
@@ -139,7 +140,7 @@ class Port:
         was = self.r[CMD]
         if was & ST and not value & ST:
             self.r[CI] = self.r[SACT] = 0
-            self.held = []
+            self.held, self.queued = [], set()
         if value & CLO:
             self.r[TFD] &= ~(BSY | DRQ)
         running = CR if value & ST or self.stuck_cr else 0
@@ -148,7 +149,7 @@ class Port:
     def reset(self) -> None:
         """COMRESET."""
         self.resets += 1
-        self.held, self.failed = [], False
+        self.held, self.queued, self.failed = [], set(), False
         if self.comes_back is not None:
             self.device, self.comes_back = self.comes_back, None
         self.r[SERR] |= 1 << 26 | 1 << 16
@@ -198,8 +199,9 @@ class Port:
         if queued:
             assert self.device.ncq and fis[12] >> 3 == slot and self.r[SACT] >> slot & 1
             self.r[CI] &= ~(1 << slot)
+            self.queued.add(slot)
         else:
-            assert not self.r[SACT] and self.r[CI] == 1 << slot, "commands of two kinds at once"
+            assert not self.queued and self.r[CI] == 1 << slot, "commands of two kinds at once"
         if opcode in (0xEC, 0xA1, 0xEF, 0x2F) or opcode == 0xA0 and self._packet(table)[0] != 0x28:
             self._other(slot, opcode, table)
         elif self.hold:
@@ -298,6 +300,7 @@ class Port:
     def end(self, slot: int) -> None:
         """A command succeeds."""
         queued = self._frame(slot)[2][2] in QUEUED
+        self.queued.discard(slot)
         self.r[SACT if queued else CI] &= ~(1 << slot)
         self.r[PXIS] |= SDBS if queued else DHRS
         self.r[TFD] = 0x50

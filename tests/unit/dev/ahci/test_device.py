@@ -14,18 +14,10 @@ ENODEV, ENOMEDIUM = 19, 123
 
 def read(ahci, data: bytes):
     """The Drive of IDENTIFY DEVICE data."""
-    identify = ahci.mod.Identify.from_buffer(data) if hasattr(ahci.mod.Identify, "from_buffer") \
-        else placed(ahci, data)
-    drive = ahci.mod.Drive()
-    ahci.device.read_ata(drive, identify)
-    return drive
-
-
-def placed(ahci, data: bytes):
-    """The data as a struct."""
     space = ahci.mod.array("u8", data)
-    ahci.kept.append(space)
-    return ahci.mod.at(ahci.mod.Identify, space.address)
+    drive = ahci.mod.Drive()
+    ahci.device.read_ata(drive, ahci.mod.at(ahci.mod.Identify, space.address))
+    return drive
 
 
 def changed(word: int, value: int, size: int = 2) -> bytes:
@@ -35,7 +27,7 @@ def changed(word: int, value: int, size: int = 2) -> bytes:
 
 
 def test_a_disk(ahci):
-    drive = read(ahci, Disk(sectors=1 << 40 if False else 4096, depth=17, fua=True).identify())
+    drive = read(ahci, Disk(depth=17, fua=True).identify())
     assert (drive.shift, drive.blocks, drive.tags) == (9, 4096, 17)
     assert drive.queued and drive.fua and drive.flush and drive.log and drive.trim
     assert not drive.rotates
