@@ -12,7 +12,7 @@ import pytest
 from tests.harness import volumes
 from tests.harness.build import kernel_image
 
-BUSES = ["nvme"]
+BUSES = ["nvme", "ahci"]
 DEVICE = {"nvme": "/dev/nvme", "ahci": "/dev/da"}
 LETTER = {"dir": "d", "file": "-", "symlink": "l", "fifo": "p", "chardev": "c", "blockdev": "b",
           "socket": "s"}
