@@ -228,8 +228,8 @@ def _sign(cx: Context, decl: FunctionDecl, scope: Scope, name: str, owner: t.Nom
         cx.error("K0106", scope, bad, "parameters are named and counted: no `*` here",
                  help="pass a Slice, or a struct")
         return None
-    function = tree.Function(f"{decl.module.name}.{symbol or name}", name, decl.module.name, [], t.VOID,
-                             False, tree.Attrs(), scope.loc(node), owner=owner,
+    function = tree.Function(f"{decl.module.name}.{symbol or name}", name, decl.module.name, [],
+                             t.VOID, False, tree.Attrs(), scope.loc(node), owner=owner,
                              doc=ast.get_docstring(node) or "", end_line=node.end_lineno or 0,
                              is_instance=instance or bool(owner and scope.env))
     made = Signature(function, node, scope)
