@@ -4,7 +4,7 @@
 boot/entry.py calls kmain() in the higher half, on the boot stack, interrupts off.  What may block
 starts in a thread, start_rest(); the boot stack becomes that of CPU 0's idle thread.
 
-Tests     tests/qemu/test_boot.py
+Tests     tests/qemu/test_boot_entry.py, tests/qemu/test_cpus.py
 """
 from kpy import Errno, Never, entry, kprintf, panic, u32, u64
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Disks at the prompt: lsblk, iostat.
 
-Tests     tests/qemu/test_disks.py
+Tests     tests/qemu/test_image_disks.py
 """
 from typing import Final
 

@@ -3,7 +3,7 @@
 
 Errors are said as a Unix shell's programs do: the command, the path, and what the errno means.
 
-Tests     tests/qemu/test_hammer2.py, tests/qemu/test_files.py
+Tests     tests/qemu/test_hammer2.py
 """
 from typing import Final
 

@@ -21,7 +21,7 @@ Invariants
   B3  After an error `error` is not 0, and none of the data is to be relied on.
 Locking   [b] who has the request (B1)   [I] fixed while it is on its way
           [a] atomic
-Tests     tests/unit/io/test_bio.py
+Tests     tests/guest/blocks.py, tests/guest/buffers.py
 Source    DragonFly sys/sys/bio.h, sys/kern/vfs_bio.c biodone() (design)
 """
 from typing import Final

@@ -25,7 +25,7 @@ Invariants
   C6  purge() returns when the object has no buffers, and nobody must be making more.
 Locking   [b] its bucket   [q] its queue   [j] its object   [a] atomic   [I] fixed after it was made
           [h] whoever made it BUSY
-Tests     tests/unit/io/test_buf.py, tests/guest/buffers.py
+Tests     tests/guest/buffers.py
 Source    DragonFly sys/kern/vfs_bio.c, vfs_cluster.c (design); Corbató, "A Paging Experiment with
           the Multics System" (1968), for the clock
 """

@@ -18,7 +18,7 @@ Invariants
       when neither is so.
   V3  `gone` is set before destroy_dev() returns; from then on it cannot be opened.
 Locking   [d] thread devfs   [a] atomic   [I] fixed after make_dev()
-Tests     tests/unit/io/test_cdev.py, tests/guest/devices.py
+Tests     tests/guest/devices.py
 Source    DragonFly sys/vfs/devfs/devfs_core.c, sys/kern/kern_device.c (design)
 """
 from typing import Final

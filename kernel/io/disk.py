@@ -19,7 +19,7 @@ Invariants
   D3  A Disk lives as long as somebody holds it (refs): its driver until destroy(), each device of
       it, each request.
 Locking   [l] `lock`   [o] the CPU, in a critical section   [a] atomic   [I] fixed after set_info()
-Tests     tests/unit/io/test_disk.py
+Tests     tests/guest/blocks.py, tests/qemu/test_nvme.py
 Source    DragonFly sys/kern/subr_disk.c (design)
 """
 from typing import Final

@@ -3,7 +3,7 @@
 
 Invariants
   L1  partition() gives only extents that lie in the slice.
-Tests     tests/unit/io/test_disklabel64.py
+Tests     tests/unit/io/test_partition_tables.py
 Source    DragonFly sys/sys/disklabel64.h (format)
 """
 from typing import Final

@@ -7,7 +7,7 @@ that comes from the medium is checked before it is used.
 Invariants
   G1  header() accepts only a header whose entries lie on the medium, outside the usable blocks.
   G2  partition() gives only extents within the header's usable blocks.
-Tests     tests/unit/io/test_gpt.py
+Tests     tests/unit/io/test_partition_tables.py
 Source    UEFI 2.10, section 5.3 "GUID Partition Table (GPT) Disk Layout"
 """
 from typing import Final

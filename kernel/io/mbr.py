@@ -4,7 +4,7 @@
 Invariants
   R1  partition() gives only extents that lie on the medium.
   R2  A logical partition's record lies behind the one before it, so a chain ends.
-Tests     tests/unit/io/test_mbr.py
+Tests     tests/unit/io/test_partition_tables.py
 Source    IBM PC/AT BIOS convention; UEFI 2.10, section 5.2 "LBA 0 Format"
 """
 from typing import Final

@@ -17,7 +17,7 @@ Invariants
   P1  A Part lies on its disk, and a request that does not lie in its Part goes no further.
   P2  A Part holds its disk; it is freed by its device's last user.
 Locking   [k] thread disk   [I] fixed once it has a device
-Tests     tests/unit/io/test_slices.py, tests/qemu/test_disks.py
+Tests     tests/qemu/test_image_disks.py
 Source    DragonFly sys/kern/subr_diskslice.c, subr_diskgpt.c, subr_diskmbr.c (design, names)
 """
 from typing import Final

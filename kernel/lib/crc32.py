@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """CRC-32 as partition tables use it: polynomial 0x04C11DB7, reflected, all ones before and after.
 
-Tests     tests/unit/lib/test_crc32.py
+Tests     tests/unit/io/test_partition_tables.py
 Source    ISO/IEC 13239, 32-bit frame check sequence; check value of "123456789": CBF43926
 """
 from typing import Final

@@ -9,7 +9,7 @@ queues was set aside by CPU 0: lwkt never allocates.
     cpu_entered()      the others, from the machine: init_cpu(), be ready, idle
     run()              CPU 0, when all are there: clocks, softclock threads
 
-Tests     tests/qemu/test_boot.py
+Tests     tests/qemu/test_cpus.py
 """
 from typing import Final
 

@@ -7,7 +7,7 @@ a directory locks it exclusively, asks the file system, and then tells the namec
 Invariants
   K1  Two directories are locked in order of address.
   K2  A file system that is mounted read-only is asked for no change: EROFS.
-Tests     tests/unit/vfs/test_calls.py, tests/guest/files.py
+Tests     tests/guest/files.py
 Source    DragonFly sys/kern/vfs_syscalls.c kern_*() (design)
 Limits    permissions are checked once there are credentials
 """

@@ -11,7 +11,7 @@ links, whose targets are put in front of what is left of the path.
 Invariants
   L1  The place reached is held, entry and mount; one step takes the new before it drops the old.
   L2  At most MAXSYMLINKS links are followed, and the path never grows past MAXPATHLEN.
-Tests     tests/unit/vfs/test_lookup.py, tests/guest/files.py
+Tests     tests/guest/files.py
 Source    DragonFly sys/kern/vfs_nlookup.c (design); POSIX.1-2017, 4.13 "Pathname Resolution"
 """
 from typing import Final

@@ -14,7 +14,7 @@ Invariants
       told to unmount.
 Locking   [l] `lock`   [a] atomic   [I] fixed after mount()   [m] `changing`, a lock for a whole
           mount() or unmount()
-Tests     tests/unit/vfs/test_mount.py, tests/guest/files.py
+Tests     tests/guest/files.py
 Source    DragonFly sys/sys/mount.h, sys/kern/vfs_mount.c, vfs_syscalls.c sys_mount() (design)
 """
 from typing import Final

@@ -26,7 +26,7 @@ Invariants
       that by trylock.
 Locking   [b] its bucket; readers check the update counter   [n] the entry's lock   [s] spin
           [q] its queue   [a] atomic   [I] fixed
-Tests     tests/unit/vfs/test_namecache.py, tests/guest/files.py
+Tests     tests/guest/files.py
 Source    DragonFly sys/kern/vfs_cache.c, sys/sys/namecache.h (design)
 """
 from typing import Final

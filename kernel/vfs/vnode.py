@@ -14,7 +14,7 @@ Invariants
   N2  type, mount, ops and data are fixed from make() to reclaim().
   N3  Vnodes of a mount are as many as mount.vnodes says; it cannot be unmounted before they are 0.
 Locking   [a] atomic   [I] fixed   [v] the vnode's lock: shared to look, exclusive to change
-Tests     tests/unit/vfs/test_vnode.py, tests/guest/files.py
+Tests     tests/guest/files.py
 Source    DragonFly sys/sys/vnode.h, sys/kern/vfs_vnops.c, vfs_vopops.c (design)
 """
 from typing import Final

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A test that a header of the toolchain or a document names is there."""
+"""A test that a header or a document names is there."""
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMED = re.compile(r"tests/[a-z_]+/test_\w+\.py")
-FILES = [*(ROOT / "toolchain").rglob("*.py"), *(ROOT / "toolchain").rglob("*.pyx"),
+NAMED = re.compile(r"tests/[a-z0-9_/]+\w+\.py")
+FILES = [*(ROOT / "kernel").rglob("*.py"), *(ROOT / "boot").rglob("*.py"),
+         *(ROOT / "toolchain").rglob("*.py"), *(ROOT / "toolchain").rglob("*.pyx"),
          *(ROOT / "docs").rglob("*.md"), ROOT / "ARCHITECTURE.md", ROOT / "README.md"]
 
 

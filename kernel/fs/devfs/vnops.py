@@ -10,7 +10,7 @@ Reading a disk reads its blocks; how a disk is opened for good, and its buffers,
 Invariants
   D1  A vnode of a device holds the device; one of a directory has its path in its Dnode.
 Locking   everything is fixed once made
-Tests     tests/guest/files.py, tests/qemu/test_disks.py
+Tests     tests/guest/devices.py, tests/qemu/test_image_disks.py
 Source    DragonFly sys/vfs/devfs/devfs_vnops.c (design)
 """
 from typing import Final
