@@ -116,6 +116,20 @@ def test_a_size_without_end_is_an_error_of_the_host(folder, tmp_path):
         unpacked(image, tmp_path / "out")
 
 
+def test_a_number_that_the_host_has_not_is_an_error(folder, tmp_path):
+    (folder / "file").write_bytes(bytes(5000))
+    image = made(folder, tmp_path / "volume.img")
+
+    def change(image):
+        block = next(b for b in image.blocks() if b.type == INODE
+                     and image.data[b.offset + 0x50] == 2)
+        image.put(block.offset + 0x60, 8, (1 << 64) - 1)
+        image.mend(block)
+    changed(image, change)
+    with pytest.raises(ImageError, match="asks for what the host has not"):
+        unpacked(image, tmp_path / "out")
+
+
 def test_the_folder_must_be_empty(folder, tmp_path):
     image = made(folder, tmp_path / "volume.img")
     with pytest.raises(ImageError, match="must be an empty folder"):

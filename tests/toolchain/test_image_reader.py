@@ -116,6 +116,32 @@ def test_volumes_of_a_set_must_all_be_there(tmp_path):
         Volumes([first, other])
 
 
+def ladder(depth: int) -> bytes:
+    """Indirect blocks, each with two refs to the one below: 2**30 ways to the last."""
+    if depth == 30:
+        return Blockref(type=4).pack()
+    bits = 63 - depth
+    return b"".join(Blockref(type=2, keybits=bits, key=half, data_off=depth + 1 << 20 | 12).pack()
+                    for half in (0, 1 << bits))
+
+
+def test_blocks_that_are_reached_in_many_ways_end_in_an_error(tmp_path, monkeypatch):
+    (tmp_path / "in").mkdir()
+    with Volumes([made(tmp_path / "in", tmp_path / "volume.img")]) as volumes:
+        monkeypatch.setattr(volumes, "checked", lambda ref: ladder(ref.data_off >> 20))
+        with pytest.raises(ImageError, match="out of order or range"):
+            list(volumes.refs(ladder(0)))
+
+
+def test_an_indirect_block_below_itself_ends_in_an_error(tmp_path, monkeypatch):
+    (tmp_path / "in").mkdir()
+    with Volumes([made(tmp_path / "in", tmp_path / "volume.img")]) as volumes:
+        block = Blockref(type=2, keybits=63, data_off=1 << 20 | 12).pack()
+        monkeypatch.setattr(volumes, "checked", lambda ref: block)
+        with pytest.raises(ImageError, match="covers as much as its parent"):
+            list(volumes.refs(block))
+
+
 def test_a_label_that_is_not_there_brings_those_that_are(tmp_path):
     (tmp_path / "in").mkdir()
     with (Volumes([made(tmp_path / "in", tmp_path / "volume.img")]) as volumes,

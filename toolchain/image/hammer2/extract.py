@@ -28,6 +28,8 @@ def extract(volumes: Volumes, label: bytes, folder: Path) -> list[str]:
         raise ImageError(f"{folder}: must be an empty folder, or none yet")
     try:
         return _Extractor(volumes, volumes.inodes(root)).run(os.fsencode(folder))
+    except (OverflowError, ValueError) as error:        # a size, a time, a link with a NUL
+        raise ImageError(f"{folder}: the image asks for what the host has not: {error}") from error
     except OSError as error:
         name = os.fsdecode(error.filename) if error.filename else str(folder)
         raise ImageError(f"{name}: cannot be written: {error.strerror}") from error

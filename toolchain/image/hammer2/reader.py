@@ -183,15 +183,26 @@ class Volumes:
             raise ImageError(f"block {ref.data_off:#x}: wrong check code")
         return data
 
-    def refs(self, array: bytes, keybits: int = ondisk.FULL_KEYBITS) -> Iterator[Blockref]:
-        """The refs below an array, by key, without indirect blocks."""
+    def refs(self, array: bytes, keybits: int = ondisk.FULL_KEYBITS, key: int = 0) -> (
+            Iterator[Blockref]):
+        """The refs below an array, by key, without indirect blocks.
+
+        Keys ascend, and lie in the range of what they are below: so this ends for any image.
+        """
+        free = key
         for ref in unpack_refs(array):
-            if ref.type == INDIRECT:
-                if ref.keybits >= keybits:
-                    raise ImageError(f"block {ref.data_off:#x}: covers as much as its parent")
-                yield from self.refs(self.checked(ref), ref.keybits)
-            elif ref.type != EMPTY:
+            if ref.type == EMPTY:
+                continue
+            if ref.key < free or ref.key >> keybits != key >> keybits or ref.keybits > keybits:
+                raise ImageError(f"block {ref.data_off:#x}: key {ref.key:#x} is out of order or "
+                                 "range")
+            free = ref.key + (1 << ref.keybits)
+            if ref.type != INDIRECT:
                 yield ref
+            elif ref.keybits == keybits:
+                raise ImageError(f"block {ref.data_off:#x}: covers as much as its parent")
+            else:
+                yield from self.refs(self.checked(ref), ref.keybits, ref.key)
 
     def inode(self, ref: Blockref) -> Inode:
         """The inode that a ref leads to."""
