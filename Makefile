@@ -14,13 +14,16 @@ FAST := $(wildcard tests/rules tests/toolchain tests/unit)
 CPUS ?= 4
 ACCEL ?= auto
 
-.PHONY: run test check test-all gdb bench iso trace setup kernel lint clean
+.PHONY: run test check test-all gdb bench iso trace setup kernel root lint clean
 
-run: kernel
+run: kernel root
 	scripts/run --cpus $(CPUS) --accel $(ACCEL)
 
 kernel: setup
 	$(KPYC) build
+
+root: setup
+	$(KPYC) image build userland/root -o build/root.img --gpt --owner 0:0 --if-changed
 
 lint: setup
 	$(PYTHON) -m ruff check --quiet .

@@ -68,4 +68,5 @@ def start_rest(unused: u64) -> None:
         panic(f"no memory for the bus thread: error {e.code}")
     bus.settle()                                    # what was there at start is attached
     slices.settle()                                 # and its disks are in /dev
+    vfs_start.mount_asked(machine.command_line())   # `mount=TYPE:SOURCE:PATH`
     prompt.run()

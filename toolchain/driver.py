@@ -8,6 +8,7 @@
     kpyc mutants FILE... [--show NAME] small wrongs that a host build can hold, asleep
     kpyc host FILE... -o NAME          a Python module of compiled kpy, for tests
     kpyc symbols IMAGE                 addresses, functions, files and lines of an image
+    kpyc image COMMAND ...             HAMMER2 images: build, check, list, extract
     kpyc explain K0308                 the longer story of a diagnostic
 
 Exit status: 0 done, 1 the input is wrong (diagnostics on standard error), 2 the command line is,
@@ -40,7 +41,11 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; the exit status."""
-    flags = _parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    if words[:1] == ["image"]:      # no compiling: in this thread, which is what Ctrl-C interrupts
+        from toolchain.image import command  # noqa: PLC0415
+        return command.main(words[1:])
+    flags = _parser().parse_args(words)
     sink = Sink()
     gc.disable()            # trees are acyclic enough, and a run is short: a third of its time
     try:
@@ -417,6 +422,7 @@ def _parser() -> argparse.ArgumentParser:
         "host", _host, "compile for this machine and bind to Python, as a module to import"))
     symbols = command("symbols", _symbols, "list an image's addresses, functions and lines")
     symbols.add_argument("image", metavar="IMAGE")
+    commands.add_parser("image", help="make, check, list and unpack HAMMER2 images")
     story = command("explain", _explain, "the longer story of a diagnostic, with an example")
     story.add_argument("code", metavar="CODE", help="such as K0308; `all` lists them")
     return top

@@ -76,7 +76,7 @@ from kernel.lwkt.thread import HAVE_ALL, MpFlag, Pri, Thread, ThreadFlag
 
 UNSAFE: Final = True     # threads travel as numbers in IPI messages; a new stack is raw memory
 
-THREAD_STACK_USE: Final = 12 * 1024     # of 16 KiB; the rest is for interrupts
+THREAD_STACK_USE: Final = 20 * 1024     # of 24 KiB; the rest is for interrupts
 SPIN_ROUNDS: Final = 10
 OFF_CPU: Final[ThreadFlag] = ThreadFlag.RUNNING | ThreadFlag.PREEMPT_LOCK
 

@@ -24,8 +24,8 @@ from kernel.mem.objcache import ObjCache
 
 UNSAFE: Final = True     # objcache keeps addresses
 
-STACK_SIZE: Final = 16 * 1024
-STACK_PAGES: Final = 4
+STACK_SIZE: Final = 24 * 1024
+STACK_PAGES: Final = 6
 GUARD_PAGES: Final = 1
 MIN_CACHED: Final = 32
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from toolchain.image import qemu
+from toolchain.image import qemu, run
 from toolchain.image.run import Console
 
 
@@ -40,6 +40,33 @@ def test_root_disk_comes_first_and_disks_keep_their_order(options, tmp_path):
     ]  # fmt: skip
     assert "ide-hd,bus=ahci.0,drive=disk1,serial=one" in after(command, "-device")
     assert "nvme,drive=disk2,serial=disk2" in after(command, "-device")
+
+
+@pytest.mark.parametrize(("words", "there", "root", "append"), [
+    ([], True, "root.img", qemu.ROOT_MOUNT),
+    ([], False, None, ""),
+    (["--root", "none"], True, None, ""),
+    (["--root", "mine"], True, "mine", qemu.ROOT_MOUNT),
+    (["--image", "kernel"], True, None, ""),
+    (["--image", "kernel", "--root", "mine"], True, "mine", qemu.ROOT_MOUNT),
+    (["--append", "ktr=5"], True, "root.img", f"{qemu.ROOT_MOUNT} ktr=5"),
+    (["--append", "mount=tmpfs:x:/tmp"], True, "root.img", "mount=tmpfs:x:/tmp"),
+    (["--append", "ktr=5"], False, None, "ktr=5"),
+])
+def test_the_root_disk_is_that_of_make_run_with_its_kernel_only(tmp_path, monkeypatch, words,
+                                                                there, root, append):
+    started = []
+    for name in ("root.img", "mine", "kernel", "kernel.elf"):
+        (tmp_path / name).touch()
+    if not there:
+        (tmp_path / "root.img").unlink()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(run, "DEFAULT_ROOT", Path("root.img"))
+    monkeypatch.setattr(run, "DEFAULT_IMAGE", Path("kernel.elf"))
+    monkeypatch.setattr(run.qemu, "command", lambda options: started.append(options) or ["true"])
+    assert run.main(words) == 0
+    options, = started
+    assert (options.root and str(options.root), options.append) == (root, append)
 
 
 def test_disk_flag_is_bus_file_and_serial():

@@ -31,6 +31,11 @@ class Type:
     is_scalar = True      # fits a register: loaded and stored whole
     is_aggregate = False  # lives in storage; expressions of it are places
 
+    @property
+    def identity(self) -> str:
+        """The name with declared types by their symbols: unlike that of any other type."""
+        return self.name
+
     def __repr__(self) -> str:
         return self.name
 
@@ -133,6 +138,10 @@ class PtrType(Type):
         self.name = f"Ptr[{elem.name}]" + (" | None" if nullable else "")
         self.size = self.align = POINTER_SIZE
 
+    @property
+    def identity(self) -> str:
+        return f"Ptr[{self.elem.identity}]" + (" | None" if self.nullable else "")
+
 
 class MPtrType(Type):
     """`MPtr[T]`: many, unchecked; arithmetic and indexing; unsafe modules only.  May be null."""
@@ -143,6 +152,10 @@ class MPtrType(Type):
         self.elem = elem
         self.name = f"MPtr[{elem.name}]"
         self.size = self.align = POINTER_SIZE
+
+    @property
+    def identity(self) -> str:
+        return f"MPtr[{self.elem.identity}]"
 
 
 class UserPtrType(Type):
@@ -155,6 +168,10 @@ class UserPtrType(Type):
         self.name = f"UserPtr[{elem.name}]"
         self.size = self.align = POINTER_SIZE
 
+    @property
+    def identity(self) -> str:
+        return f"UserPtr[{self.elem.identity}]"
+
 
 class MmioType(Type):
     """`Mmio[R]`: the address of a @regs block; each access is one volatile access."""
@@ -166,6 +183,10 @@ class MmioType(Type):
         self.name = f"Mmio[{regs.name}]"
         self.size = self.align = POINTER_SIZE
 
+    @property
+    def identity(self) -> str:
+        return f"Mmio[{self.regs.identity}]"
+
 
 class SliceType(Type):
     """`Slice[T]`: address and length, always bounds-checked.  `Str` is `Slice[u8]` of text."""
@@ -176,6 +197,10 @@ class SliceType(Type):
         self.elem = elem
         self.name = name or f"Slice[{elem.name}]"
         self.size, self.align = 2 * POINTER_SIZE, POINTER_SIZE
+
+    @property
+    def identity(self) -> str:
+        return f"Slice[{self.elem.identity}]" if self.name.startswith("Slice[") else self.name
 
 
 class ArrayType(Type):
@@ -190,6 +215,10 @@ class ArrayType(Type):
         self.name = f"Array[{elem.name}, {count}]"
         self.size, self.align = elem.size * count, elem.align
 
+    @property
+    def identity(self) -> str:
+        return f"Array[{self.elem.identity}, {self.count}]"
+
 
 class TupleType(Type):
     """`tuple[A, B]`: several results at once; a value, not storage; items laid out as in C."""
@@ -200,6 +229,10 @@ class TupleType(Type):
         self.items = items
         self.name = f"tuple[{', '.join(item.name for item in items)}]"
         self.offsets, self.size, self.align = lay_out(items)
+
+    @property
+    def identity(self) -> str:
+        return f"tuple[{', '.join(item.identity for item in self.items)}]"
 
 
 class FnType(Type):
@@ -215,6 +248,13 @@ class FnType(Type):
         self.name = f"NoBlock[{text}]" if no_block else text
         self.size = self.align = POINTER_SIZE
 
+    @property
+    def identity(self) -> str:
+        head = "ThrowsFn" if self.throws else "Fn"
+        params = ", ".join(p.identity for p in self.params)
+        text = f"{head}[[{params}], {self.result.identity}]"
+        return f"NoBlock[{text}]" if self.no_block else text
+
 
 class AtomicType(Type):
     """`Atomic[T]`: touched by its methods only.  Aggregate, so that it is never copied."""
@@ -227,6 +267,10 @@ class AtomicType(Type):
         self.elem = elem
         self.name = f"Atomic[{elem.name}]"
         self.size, self.align = elem.size, elem.size
+
+    @property
+    def identity(self) -> str:
+        return f"Atomic[{self.elem.identity}]"
 
 
 class Field:
@@ -255,6 +299,10 @@ class NominalType(Type):
         self.fields: dict[str, Field] = {}
         self.methods: dict[str, Any] = {}   # name -> the checker's function declaration
         self.complete = False
+
+    @property
+    def identity(self) -> str:
+        return self.symbol
 
 
 class StructType(NominalType):

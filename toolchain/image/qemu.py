@@ -35,6 +35,9 @@ STATUS_TIMEOUT = 124
 
 PANIC_PREFIX = b"panic: "
 BUSES = ("nvme", "ahci", "virtio")
+ROOT_SERIAL = "root"
+ROOT_MOUNT = f"mount=hammer2:/dev/serno/{ROOT_SERIAL}.s0@ROOT:/mnt"
+"""What the kernel is told of the root disk: the first entry of its GPT, by serial number."""
 
 
 class RunError(Exception):
@@ -148,7 +151,7 @@ def _accel(options: Options) -> str:
 
 def _disks(options: Options) -> list[str]:
     """The root disk first, on NVMe, then the others in order."""
-    root = [Drive("nvme", options.root, "root")] if options.root else []
+    root = [Drive("nvme", options.root, ROOT_SERIAL)] if options.root else []
     words, ahci = [], 0
     for number, drive in enumerate([*root, *options.disks]):
         name = f"disk{number}"

@@ -21,6 +21,7 @@ from toolchain.image import accel, qemu
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_IMAGE = ROOT / "build" / "kernel.elf"
+DEFAULT_ROOT = ROOT / "build" / "root.img"
 GDB_ADDRESS = "tcp:localhost:1234"
 STX, ETX = b"\x02", b"\x03"
 _PANIC_LINGER_S = 2.0
@@ -31,6 +32,8 @@ _ADDRESS = re.compile(r"\b(?:0x)?([0-9a-f]{16})\b")
 def main(arguments: list[str] | None = None) -> int:
     """The command line of scripts/run; returns the exit status (see qemu)."""
     flags = _parser().parse_args(arguments)
+    flags.root = _root(flags)
+    flags.image = flags.image or DEFAULT_IMAGE
     try:
         return _execute(flags) if flags.exec is not None else _interactive(flags)
     except qemu.RunError as error:
@@ -111,14 +114,16 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit status: the guest's; 124 time-out, 70 panic, 69 something is missing.",
     )
     add = parser.add_argument
-    add("--image", type=Path, default=DEFAULT_IMAGE, help="kernel image (build/kernel.elf)")
+    add("--image", type=Path, help="kernel image (build/kernel.elf)")
     add("--cpus", type=_cpu_count, default=1, metavar="N", help="number of CPUs, 1 to 255")
     add("--mem", default="256M", metavar="SIZE", help="memory, such as 64M or 8G")
     add("--accel", choices=("tcg", "kvm", "auto"), default="tcg",
         help="auto takes KVM if it is there and measured to be faster")  # fmt: skip
     add("--disk", action="append", default=[], metavar="BUS:FILE[,serial=S]",
         help="attach a disk, BUS nvme, ahci or virtio; repeatable")  # fmt: skip
-    add("--root", type=Path, metavar="FILE", help="root disk image")
+    add("--root", metavar="FILE",
+        help="image of the first disk, on NVMe; its PFS ROOT is mounted on /mnt; none for no such "
+        "disk (build/root.img if it is there and --image is not given)")  # fmt: skip
     add("--cdrom", type=Path, metavar="FILE", help="boot from this medium, not from --image")
     add("--append", default="", metavar="LINE", help="kernel command line")
     add("--machine", choices=("q35", "pc"), default="q35", help="QEMU machine")
@@ -138,10 +143,24 @@ def _cpu_count(text: str) -> int:
     return int(text)
 
 
+def _root(flags: argparse.Namespace) -> Path | None:
+    """The root disk's image: what is asked for, else the usual one with the usual kernel."""
+    if flags.root is not None:
+        return None if flags.root == "none" else Path(flags.root)
+    return DEFAULT_ROOT if flags.image is None and DEFAULT_ROOT.is_file() else None
+
+
+def _append(flags: argparse.Namespace) -> str:
+    """The kernel's command line; who says `mount=` means something else to be mounted."""
+    asked = any(word.startswith("mount=") for word in flags.append.split())
+    more = [qemu.ROOT_MOUNT] if flags.root and not asked else []
+    return " ".join([*more, flags.append] if flags.append else more)
+
+
 def _options(flags: argparse.Namespace, **more: object) -> qemu.Options:
     return qemu.Options(
         image=flags.image, cpus=flags.cpus, mem=flags.mem, accel=accel.choose(flags.accel),
-        machine=flags.machine, cpu=flags.cpu, append=flags.append, cdrom=flags.cdrom,
+        machine=flags.machine, cpu=flags.cpu, append=_append(flags), cdrom=flags.cdrom,
         root=flags.root,
         disks=tuple(qemu.Drive.parse(text) for text in flags.disk), icount=flags.icount,
         gdb=flags.gdb, paused=bool(flags.gdb), qmp=flags.qmp, **more,

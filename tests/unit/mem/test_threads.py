@@ -11,7 +11,7 @@ def test_a_stack_is_mapped_and_the_page_below_it_is_not(mem):
     mem.start()
     mem.threads.init(1)
     td = mem.threads.thread_alloc()
-    assert td.stack_size == 4 * PAGE and td.stack_base % PAGE == 0
+    assert td.stack_size == 6 * PAGE and td.stack_base % PAGE == 0
     pages = [td.stack_base + n * PAGE in mem.machine.mapped for n in range(-1, 4)]
     assert pages == [False, True, True, True, True]
     mem.module.at("u64", td.stack_base).value = 1
@@ -31,7 +31,7 @@ def test_a_thread_that_ended_serves_the_next(mem):
     stack = td.stack_base
     mem.threads.thread_free(td)
     again = mem.threads.thread_alloc()
-    assert again == td and (again.stack_base, again.stack_size) == (stack, 4 * PAGE)
+    assert again == td and (again.stack_base, again.stack_size) == (stack, 6 * PAGE)
 
 
 def test_more_than_is_kept_goes_back(mem):

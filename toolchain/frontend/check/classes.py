@@ -156,7 +156,13 @@ def decorators(cx: Context, scope: Scope, node: ast.ClassDef | ast.FunctionDef,
 
 
 def _argument_name(arg: Any) -> str:
+    """As people read it."""
     return arg.name if isinstance(arg, t.Type) else str(arg)
+
+
+def _argument_identity(arg: Any) -> str:
+    """As symbols have it: two types of one name, of two modules, are two."""
+    return arg.identity if isinstance(arg, t.Type) else str(arg)
 
 
 def _make(cx: Context, decl: Class, scope: Scope, args: tuple[Any, ...], spelled: str = "",
@@ -178,7 +184,8 @@ def _make(cx: Context, decl: Class, scope: Scope, args: tuple[Any, ...], spelled
     ty = _BUILD[kind](cx, decl, scope, name, call, args)
     if isinstance(ty, t.NominalType):
         if spelled:
-            ty.symbol = f"{decl.module.name}.{spelled}"
+            identities = ", ".join(_argument_identity(arg) for arg in args)
+            ty.symbol = f"{decl.module.name}.{decl.name}[{identities}]"
         _collect_methods(cx, decl, scope, ty)
         cx.instances[ty] = (decl, scope)
     return ty

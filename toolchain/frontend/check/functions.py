@@ -88,6 +88,7 @@ def instance(cx: Context, decl: FunctionDecl, env: dict[str, Any], scope: Scope,
         args = ", ".join(classes._argument_name(v) for v in env.values())
         head = f"{owner.symbol[len(owner.module) + 1:]}." if owner else ""
         spelled = f"{head}{decl.name}[{args}]"
+        identities = ", ".join(classes._argument_identity(v) for v in env.values())
         outer = classes.scope_of(cx, owner).env if owner else {}
         if len(spelled) > 400:
             cx.error("K0319", scope, node, f"`{decl.name}` needs ever larger instances of itself",
@@ -95,7 +96,8 @@ def instance(cx: Context, decl: FunctionDecl, env: dict[str, Any], scope: Scope,
                      "loop")
             return None
         inner = Scope(decl.module, {**outer, **env}, ((spelled, scope.loc(node)), *scope.trail))
-        cx.instances[key] = _sign(cx, decl, inner, spelled, owner, instance=True)
+        cx.instances[key] = _sign(cx, decl, inner, spelled, owner, instance=True,
+                                  symbol=f"{head}{decl.name}[{identities}]")
     return cx.instances[key]
 
 
@@ -217,7 +219,7 @@ def _initial(cx: Context, scope: Scope, node: ast.expr, ty: t.Type, made: tree.G
 
 
 def _sign(cx: Context, decl: FunctionDecl, scope: Scope, name: str, owner: t.NominalType | None,
-          instance: bool = False) -> Signature | None:
+          instance: bool = False, symbol: str = "") -> Signature | None:
     node: ast.FunctionDef = decl.node
     scope = Scope(scope.module, dict(scope.env), scope.trail)
     args = node.args
@@ -226,8 +228,8 @@ def _sign(cx: Context, decl: FunctionDecl, scope: Scope, name: str, owner: t.Nom
         cx.error("K0106", scope, bad, "parameters are named and counted: no `*` here",
                  help="pass a Slice, or a struct")
         return None
-    function = tree.Function(f"{decl.module.name}.{name}", name, decl.module.name, [], t.VOID,
-                             False, tree.Attrs(), scope.loc(node), owner=owner,
+    function = tree.Function(f"{decl.module.name}.{symbol or name}", name, decl.module.name, [],
+                             t.VOID, False, tree.Attrs(), scope.loc(node), owner=owner,
                              doc=ast.get_docstring(node) or "", end_line=node.end_lineno or 0,
                              is_instance=instance or bool(owner and scope.env))
     made = Signature(function, node, scope)

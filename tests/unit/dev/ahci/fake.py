@@ -187,7 +187,7 @@ class Port:
         return state, table, self.hba.ram[table:table + 20]
 
     def _execute(self, slot: int) -> None:
-        if not self.r[CMD] & ST or self.device is None or self.failed and not self._log(slot):
+        if not self.r[CMD] & ST or self.device is None or (self.failed and not self._log(slot)):
             return
         state, table, fis = self._frame(slot)
         assert fis[0] == 0x27 and state & 31 == 5
@@ -202,7 +202,8 @@ class Port:
             self.queued.add(slot)
         else:
             assert not self.queued and self.r[CI] == 1 << slot, "commands of two kinds at once"
-        if opcode in (0xEC, 0xA1, 0xEF, 0x2F) or opcode == 0xA0 and self._packet(table)[0] != 0x28:
+        reads_packet = opcode == 0xA0 and self._packet(table)[0] == 0x28
+        if opcode in {0xEC, 0xA1, 0xEF, 0x2F} or (opcode == 0xA0 and not reads_packet):
             self._other(slot, opcode, table)
         elif self.hold:
             self.held.append(slot)
