@@ -288,8 +288,9 @@ class Port:
     def _act(self, slot: int, action: str) -> None:
         if action == "ok":
             self.end(slot)
-        elif action == "wrong":                 # bits of slots that have no command
-            self.r[SACT] &= ~(1 << (slot ^ 31))
+        elif action == "wrong":                 # the bit of a slot that has no command
+            if (slot ^ 31) not in self.queued and not self.r[CI] >> (slot ^ 31) & 1:
+                self.r[SACT] &= ~(1 << (slot ^ 31))
             self.r[PXIS] |= SDBS
         elif action == "spurious":
             self.r[PXIS] |= SDBS
