@@ -29,6 +29,7 @@ from kpy import (
     cold,
     compiler_fence,
     enum,
+    hook,
     inline,
     noinline,
     ref,
@@ -116,6 +117,7 @@ class Ring:
     mask: u32               # [a] bit n: class n is on; 0 before start()
 
 
+@hook("ktr_on")
 @inline
 def on(event: Event) -> bool:
     """Whether the class of `event` is on, on this CPU."""
@@ -156,6 +158,7 @@ def start(ring: Ptr[Ring], storage: MPtr[Entry], size: u64, mask: u32) -> None:
     ring.mask = mask
 
 
+@hook("ktr_write")
 @noinline
 def _write(event: Event, a: u64, b: u64) -> None:
     at = gd.ktr.index.add(1, order="relaxed") + 1

@@ -92,6 +92,8 @@ def _model(store_buffers: bool, no_fences: bool) -> None: ...
 def _mutant(number: u32, noting: bool) -> None: ...
 @extern("sim_met")
 def _met(number: u32) -> bool: ...
+@extern("sim_stop_at")
+def _stop_at(at: u32) -> None: ...
 @extern("sim_stop")
 def _stop() -> None: ...
 @extern("sim_figure")
@@ -397,6 +399,11 @@ def mutant(number: u32, noting: bool) -> None:
 
 def met(number: u32) -> bool:
     return _met(number)
+
+
+def stop_at(step: u32) -> None:
+    """Have replays come by sim_stopped() in this step, counted from 1; 0: not."""
+    _stop_at(step)
 
 
 def stop() -> None:

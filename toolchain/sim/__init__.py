@@ -44,6 +44,7 @@ MAX_PATH = 20_000
 LIMIT = 100_000                 # steps of a run before it counts as endless
 SEARCH_LIMIT = 2_000            # the same in a search, which does not mind
 MUTANT_LIMIT = 20_000           # the same with a mutant awake
+EVENT = 12                      # the kind of what ktr.log() was told, among the operations
 TRIAL = 64                      # runs at random that tell how long one is
 
 
@@ -183,7 +184,7 @@ class Scenario:
         assert RESULTS[result] == "done", f"{self.name}, {policy} {number}: {RESULTS[result]}"
         self.world.stop()
         return [Operation(*(self.world.operation(at, field) for field in range(5)))
-                for at in range(self.world.figure(10))]
+                for at in range(self.world.figure(10)) if self.world.operation(at, 1) != EVENT]
 
     def _explore(self, policy: str, runs: int, seed: int, depth: int, length: int,
                  limit: int) -> Figures:

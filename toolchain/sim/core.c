@@ -47,7 +47,8 @@ enum { PAGE = 4096, MAX_REGIONS = 48, MAX_HOT = 4096, MAX_NODES = 20000, TRACE =
 enum { STACK_SHIFT = 16 };              /* stacks are aligned blocks of 64 KiB */
 enum { READS = 1, WRITES = 2, ORDERED = 4 };
 enum { LOWERED = 1 << 21 };             /* PCT: at a change point; below it, those that pause */
-enum { BUFFER = 8, SEQ_CST = 4, FENCE = 10, DOORBELL = 11 };
+enum { BUFFER = 8, SEQ_CST = 4, FENCE = 10, DOORBELL = 11, EVENT = 12 };
+enum { TOKEN_CLASS = 9 };               /* of ktr.Event: tracing it changes what tokens do */
 enum { PAUSE_TICKS = 64 };              /* of the clock, where a step takes one */
 enum { DELAY_ROUNDS = 64 };             /* pauses of a pure delay loop that count as one */
 enum { MET = 8192, ALONE = 1 << 20 };
@@ -89,12 +90,14 @@ struct node {                           /* a choice of the exhaustive search */
 
 struct step {
     uint8_t entity;
+    uint64_t thread;
     struct access access;
 };
 
-struct operation {                      /* an atomic one, as it was done; or a doorbell (kind 11) */
-    uint32_t cpu, kind;
+struct operation {                      /* an atomic one, as it was done; or a doorbell (kind 11); */
+    uint32_t cpu, kind;                 /* or what ktr.log() was told (12): thread, a, b */
     uint64_t address, before, after;
+    uint32_t step, event;
 };
 
 struct kept {                           /* what a reset puts back */
@@ -123,7 +126,7 @@ static struct core {
     uint32_t sleep;                     /* entities whose next step was covered elsewhere */
     struct access sleeping[MAX_ENTITIES];
     uint64_t runs, total, longest, truncated, redundant;
-    uint32_t tracing, traced, tso, no_fences;
+    uint32_t tracing, traced, telling, stop, tso, no_fences;
     uintptr_t physmap, space;           /* where frames are seen; where pages are mapped */
     uint64_t ram, space_size;
     uint64_t *table, *tlb;              /* frames by page; by CPU and page: 0 if none */
@@ -147,6 +150,9 @@ extern void kernel_interrupt(void *frame, uint32_t vector)
     __asm__("kernel.machine.upcalls.interrupt");
 extern void kernel_crit_enter(void) __asm__("kernel.lwkt.crit.crit_enter");
 extern void kernel_crit_exit(void) __asm__("kernel.lwkt.crit.crit_exit");
+extern bool kernel_ktr_on(uint16_t event) __asm__("kernel.lwkt.ktr.on");
+extern void kernel_ktr_write(uint16_t event, uint64_t a, uint64_t b)
+    __asm__("kernel.lwkt.ktr._write");
 extern void world_cpu(uint32_t cpu) __asm__("sim_cpu");
 extern void world_check(void) __asm__("sim_check");
 
@@ -365,13 +371,23 @@ static uint32_t by_number(struct cpu *c) {
     return 2 * (S.cur - S.cpus) + S.cur->deliver;
 }
 
+static uintptr_t thread_of(const struct cpu *c) {
+    return *(uintptr_t *)(S.curthread + c->offset);
+}
+
+/* A replay stands at the step it was to stop at: for a debugger's breakpoint. */
+void sim_stopped(void) __attribute__((noinline));
+void sim_stopped(void) { __asm__ volatile(""); }
+
 /* For a replay's story: what this CPU does now, or that it is interrupted. */
 static void note(const struct cpu *c, bool interrupted) {
     struct step *s;
     if (!S.tracing || S.traced == TRACE) return;
     s = &S.trace[S.traced++];
     s->entity = (uint8_t)(2 * (c - S.cpus) + interrupted);
+    s->thread = thread_of(c);
     s->access = c->next;
+    if (S.traced == S.stop) sim_stopped();
 }
 
 /* The `n` oldest stores of a CPU become visible. */
@@ -465,8 +481,8 @@ static inline void settle(struct cpu *c) {
 }
 
 static inline bool own(const struct cpu *c, uintptr_t at) {
-    uintptr_t thread = *(uintptr_t *)(S.curthread + c->offset);
-    return at - S.percpu - (uintptr_t)c->offset < S.percpu_size || at - thread < S.thread_size
+    return at - S.percpu - (uintptr_t)c->offset < S.percpu_size
+        || at - thread_of(c) < S.thread_size
         || (at ^ (uintptr_t)__builtin_frame_address(0)) >> STACK_SHIFT == 0;
 }
 
@@ -502,7 +518,7 @@ static void translate(uintptr_t where) {
 void hook_yield(uint32_t site, void *where, uint32_t kind) __asm__("kpy.hook.yield");
 void hook_yield(uint32_t site, void *where, uint32_t kind) {
     struct cpu *c = S.cur;
-    if (!c) return;
+    if (!c || S.telling) return;
     settle(c);
     if (c->buffered && !(kind & ORDERED)) before_plain(c, (uintptr_t)where, kind);
     if (!(kind & ORDERED) && own(c, (uintptr_t)where)) {
@@ -547,10 +563,36 @@ bool hook_mutant(uint32_t number) {
     return true;
 }
 
-static void note_operation(uint32_t kind, uint64_t address, uint64_t before, uint64_t after) {
+static void note_event(uint32_t event, uint32_t kind, uint64_t address, uint64_t before,
+                       uint64_t after) {
     if (!S.tracing || !S.cur || S.operated == TRACE) return;
     S.operations[S.operated++] = (struct operation){
-        (uint32_t)(S.cur - S.cpus), kind, address, before, after};
+        (uint32_t)(S.cur - S.cpus), kind, address, before, after, S.traced, event};
+}
+
+static void note_operation(uint32_t kind, uint64_t address, uint64_t before, uint64_t after) {
+    note_event(0, kind, address, before, after);
+}
+
+/* The kernel's own trace is off, and a replay must not differ from the run: so it is kept here, and
+ * what is read only for it is no access.  on() is followed by one _write(). */
+bool hook_ktr_on(uint16_t event) __asm__("kpy.hook.ktr_on.kernel.lwkt.ktr.on");
+bool hook_ktr_on(uint16_t event) {
+    bool on = kernel_ktr_on(event);
+    if (!S.cur || !S.tracing || event >> 8 == TOKEN_CLASS) return on;
+    S.telling = 1;
+    return true;
+}
+
+void hook_ktr_write(uint16_t event, uint64_t a, uint64_t b)
+    __asm__("kpy.hook.ktr_write.kernel.lwkt.ktr._write");
+void hook_ktr_write(uint16_t event, uint64_t a, uint64_t b) {
+    if (!S.telling) {
+        kernel_ktr_write(event, a, b);
+        return;
+    }
+    S.telling = 0;
+    note_event(event, EVENT, thread_of(S.cur), a, b);
 }
 
 #define ATOMIC(T) { \
@@ -594,6 +636,7 @@ static bool through_buffer(struct cpu *c, uint32_t kind, void *where, uint32_t s
     }
     if (c->buffered == BUFFER) drain(c, 1);
     c->buffer[c->buffered++] = (struct store){where, a, size};
+    note_operation(kind, (uintptr_t)where, a, a);
     c->wrote = 0;
     return true;
 }
@@ -881,7 +924,8 @@ static void reset(void) {
     memcpy(S.cpus, S.kept.cpus, S.count * sizeof(struct cpu));
     S.base = S.kept.base;
     S.left = S.kept.left;
-    S.steps = S.wake = S.traced = S.operated = S.alone = S.stutters = S.jumps = S.turn = 0;
+    S.steps = S.wake = S.traced = S.operated = S.telling = S.alone = 0;
+    S.stutters = S.jumps = S.turn = 0;
     S.changes = S.quiet_changes = 1;
     S.hasty = S.hasty_ticks;
     S.at_node = S.preempted = S.sleep = S.passed = 0;
@@ -1022,6 +1066,9 @@ bool sim_met(uint32_t number) {
     return S.met[at] == number;
 }
 
+/* Have replays call sim_stopped() at step `at`, counted from 1; 0: not. */
+void sim_stop_at(uint32_t at) { S.stop = at; }
+
 /* After an exception left a run. */
 void sim_stop(void) {
     S.cur = 0;
@@ -1036,17 +1083,19 @@ uint64_t sim_figure(uint32_t which) {
     return figures[which];
 }
 
-/* Step `at` of the replayed run: entity, site, address, kind. */
+/* Step `at` of the replayed run: entity, site, address, kind, thread. */
 uint64_t sim_step(uint32_t at, uint32_t field) {
     struct step *s = &S.trace[at];
-    uint64_t fields[] = {s->entity, s->access.site, s->access.address, s->access.kind};
+    uint64_t fields[] = {s->entity, s->access.site, s->access.address, s->access.kind,
+                         s->thread};
     return fields[field];
 }
 
-/* Atomic operation `at` of the replayed run: CPU, kind, address, value before and after. */
+/* Atomic operation `at` of the replayed run: CPU, kind, address, value before and after, the step
+ * it came in; or what ktr.log() was told then. */
 uint64_t sim_operation(uint32_t at, uint32_t field) {
     struct operation *o = &S.operations[at];
-    uint64_t fields[] = {o->cpu, o->kind, o->address, o->before, o->after};
+    uint64_t fields[] = {o->cpu, o->kind, o->address, o->before, o->after, o->step, o->event};
     return fields[field];
 }
 

@@ -6,7 +6,7 @@ Tests     tests/sim/test_core.py
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,11 @@ class Step:
     file: str
     line: int
     source: str
+    thread: int = field(default=0, compare=False)   # the address of the one that ran
+
+    def place(self) -> str:
+        """File and line."""
+        return f"{Path(self.file).name}:{self.line}" if self.file else ""
 
 
 class Story:
@@ -34,8 +39,10 @@ class Story:
         self.seed = seed
         self.world = scenario.world
         self.mod = scenario.mod
-        self.steps = self._steps(scenario)
-        self.state = self._state(scenario)
+        self.cpus = scenario.cpus
+        self.names = self._names()          # of the scenario's threads, by address
+        self.steps = self._steps()
+        self.state = self._state()
         self.what = ended
 
     def brief(self) -> str:
@@ -48,13 +55,18 @@ class Story:
         before = -1
         for number, step in enumerate(self.steps):
             mark = "!" if step.interrupt else ">" if step.cpu != before else " "
-            place = f"{Path(step.file).name}:{step.line}" if step.file else ""
-            out.append(f"{number:5} {'  ' * step.cpu}{mark}cpu{step.cpu:<2} {place:18} "
+            out.append(f"{number:5} {'  ' * step.cpu}{mark}cpu{step.cpu:<2} {step.place():18} "
                        f"{step.source}")
             before = step.cpu
         return out
 
-    def _steps(self, scenario: Scenario) -> list[Step]:
+    def _names(self) -> dict[int, str]:
+        planned = self.mod.globals["tests.sim.world.planned"]
+        count = self.mod.globals["tests.sim.world.count"]
+        return {at.td.address: f"{at.func.__name__}({at.arg})"
+                for at in (planned[i] for i in range(count)) if at.td is not None}
+
+    def _steps(self) -> list[Step]:
         sites = self.mod.sites()
         texts: dict[str, list[str]] = {}
         found = []
@@ -66,14 +78,15 @@ class Story:
                 texts[file] = path.read_text().splitlines() if path.is_file() else []
             lines = texts.get(file, [])
             source = lines[line - 1].strip() if 0 < line <= len(lines) else ""
-            found.append(Step(entity // 2, bool(entity & 1), file, line, source))
+            found.append(Step(entity // 2, bool(entity & 1), file, line, source,
+                              self.world.step(at, 4)))
         return found
 
-    def _state(self, scenario: Scenario) -> list[str]:
+    def _state(self) -> list[str]:
         """Each CPU and its threads, as the run left them."""
         sites = self.mod.sites()
         out = []
-        for cpu in range(scenario.cpus):
+        for cpu in range(self.cpus):
             state, takes, pending, site, _ = (
                 self.world.cpu_state(cpu, field) for field in range(5))
             file, line, _ = sites.get(site, ("", 0, ""))
@@ -88,7 +101,7 @@ class Story:
         return out
 
     def _thread(self, td: Any, current: bool) -> str:
-        name = bytes(td.name).rstrip(b"\0").decode(errors="replace")
+        name = self.names.get(td.address) or bytes(td.name).rstrip(b"\0").decode(errors="replace")
         flags = [f.name for f in type(td.flags) if f in td.flags]
         parts = [f"{name} {td.address:#x}", "runs" if current else "", "|".join(map(str, flags))]
         if td.wchan or td.wmesg:

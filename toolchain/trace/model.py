@@ -29,7 +29,7 @@ from toolchain.trace.rings import Event
 MODE_BITS = 63                              # below a thread's address, which is a multiple of 64
 SHARED, LAPSED = 4, 16                      # token.SHARED_STEP, ktr.LAPSED
 LOW = (1 << 32) - 1
-INTERRUPTS = ("INTR", "TIMER", "DOORBELL")
+ANYWHERE = ("INTR", "TIMER", "DOORBELL", "STEP")
 NS = 1_000_000_000
 
 
@@ -186,7 +186,7 @@ class _Builder:
             self.thread = self._thread(event.thread)
             if event.cpu not in self.on:
                 self._start_cpu()
-            elif event.name in INTERRUPTS:
+            elif event.name in ANYWHERE:
                 # It may come between the note of a switch and the switch, in the old thread.
                 self.thread = self.on[event.cpu]
             elif self.on[event.cpu] is not self.thread:
@@ -325,6 +325,10 @@ class _Builder:
 
     def _on_mark(self, event: Event) -> None:
         self.out.marks.append(self._point(f"{event.a:#x} {event.b:#x}"))
+
+    def _on_step(self, event: Event) -> None:
+        """Of the simulator: what this CPU does next."""
+        self.out.marks.append(self._point(self.snapshot.texts.get(event.b, "")))
 
     # ---- helpers ----
 

@@ -37,6 +37,7 @@ COLOURS = ("#4e79a7", "#f2a541", "#59a14f", "#b07aa1", "#d1495b", "#5fb3b3", "#e
 IDLE, HALTED, INK, FAINT, CLOCK = "#dfe3e8", "#f3f5f7", "#22272e", "#8b949e", "#9aa4b2"
 ARROWS = {"message": ("#c2410c", "-"), "reply": ("#15803d", "-"), "ipi": ("#475569", (0, (4, 2)))}
 INCHES, DPI = (16.0, 9.0), 130
+MARKS = 105                 # whose texts have room
 LANE, WAIT_LANE = 0.72, 0.34
 NAMES = {"sched._arrived": "a thread migrates", "sched._adopt": "a new thread",
          "sched._schedule_remote": "schedule", "sleepq._wakeup_remote": "wakeup"}
@@ -45,15 +46,16 @@ CARRIERS = ("msgport._thread_put_remote", "msgport._thread_reply_remote")
 
 
 def draw(timeline: Timeline, to: Path, title: str, start: int | None = None,
-         end: int | None = None) -> tuple[int, int]:
+         end: int | None = None, unit: str = "µs") -> tuple[int, int]:
     """Write the picture of [start, end) nanoseconds; what it shows, chosen where it was not said.
+    `unit`: what the time axis counts, if a microsecond stands for something else.
     """
     found = window(timeline)
     start = found[0] if start is None else start
     end = found[1] if end is None else end
     if end <= start:
         end = start + US
-    _Picture(timeline, start, end).draw(to, title)
+    _Picture(timeline, start, end, unit).draw(to, title)
     return start, end
 
 
@@ -137,10 +139,12 @@ class _Lane:
 
 
 class _Picture:
-    """One picture; x is microseconds since the beginning of the trace."""
+    """One picture; x is microseconds (or `unit`) since the beginning of the trace."""
 
-    def __init__(self, timeline: Timeline, start: int, end: int) -> None:
-        self.timeline, self.start, self.end = timeline, start, end
+    def __init__(self, timeline: Timeline, start: int, end: int, unit: str) -> None:
+        self.timeline, self.start, self.end, self.unit = timeline, start, end, unit
+        self.marks = [m for m in timeline.marks if start <= m.time <= end]
+        self.told = 0 < len(self.marks) <= MARKS        # each mark has room for its text
         self.colours = self._choose_colours()
         self.labels: list[tuple[float, float]] = []     # where arrows have been named
 
@@ -158,10 +162,13 @@ class _Picture:
             if rows:
                 self._draw_tokens(lower, rows)
             upper.set_title(title, loc="left", fontsize=15, color=INK, pad=14, fontweight="bold")
-            upper.set_title(f"{(self.end - self.start) / US:,.0f} µs of "
-                            f"{self.timeline.end / US / 1000:,.1f} ms", loc="right",
+            if self.unit == "µs":
+                of, axis = f"{self.timeline.end / US / 1000:,.1f} ms", "microseconds"
+            else:
+                of, axis = f"{self.timeline.end / US:,.0f}", self.unit
+            upper.set_title(f"{(self.end - self.start) / US:,.0f} {self.unit} of {of}", loc="right",
                             fontsize=10, color=FAINT, pad=14)
-            lower.set_xlabel("microseconds since the beginning of the trace", color=INK)
+            lower.set_xlabel(f"{axis} since the beginning of the trace", color=INK)
             lower.set_xlim(self.start / US, self.end / US)
             lower.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
             self._legend(figure)
@@ -177,14 +184,17 @@ class _Picture:
             for span in self._inside(self.timeline.cpus[cpu]):
                 colour = IDLE if span.thread.idle else self.colours[span.thread]
                 self._bar(axes, span.start, span.end, at[cpu], LANE, colour,
-                          "" if span.thread.idle else span.thread.name)
+                          "" if span.thread.idle or self.told else span.thread.name)
             for start, end in self.timeline.halts[cpu]:
                 if start < self.end and end > self.start:
                     self._bar(axes, start, end, at[cpu], LANE, HALTED, "")
         self._mark_spinning(axes, at)
+        self._tell_marks(axes, at)
         inside = [p for p in self.timeline.interrupts if self.start <= p.time < self.end]
-        axes.plot([p.time / US for p in inside], [at[p.cpu] - LANE / 2 - 0.06 for p in inside],
-                  linestyle="", marker="v", markersize=5, color=INK, clip_on=False, zorder=5)
+        if inside:          # a line without points lies in the figure's corner, for the layout
+            axes.plot([p.time / US for p in inside],
+                      [at[p.cpu] - LANE / 2 - 0.06 for p in inside],
+                      linestyle="", marker="v", markersize=5, color=INK, clip_on=False, zorder=5)
         self._draw_arrows(axes, at)
         self._style(axes, [(at[cpu], f"CPU {cpu}") for cpu in cpus])
         axes.set_ylim(len(cpus) - 0.4, -0.62)
@@ -197,6 +207,17 @@ class _Picture:
                         (span.start / US, at[span.cpu] - LANE / 2), (span.end - span.start) / US,
                         LANE, facecolor="none", edgecolor="white", hatch="////", linewidth=0,
                         zorder=3))
+
+    def _tell_marks(self, axes: Axes, at: dict[int, float]) -> None:
+        """What happened at each moment that was marked, if there is room."""
+        if not self.told:
+            return
+        for mark in self.marks:
+            colour = IDLE if mark.thread.idle else self.colours[mark.thread]
+            text = axes.text(mark.time / US, at[mark.cpu], mark.what.partition("  ")[0],
+                             rotation=90, fontsize=6, ha="left", va="center", color=_ink(colour),
+                             zorder=4, clip_on=True)
+            text.set_in_layout(False)
 
     def _draw_arrows(self, axes: Axes, at: dict[int, float]) -> None:
         for arrow in self.timeline.arrows:

@@ -34,7 +34,8 @@ class Nucleus:
         """Boot `cpus` CPUs; CPU 0 goes on."""
         mod = self.mod
         mod.provide({symbol: getattr(self, up.name) for symbol, up in mod.needed.items()
-                     if callable(getattr(self, up.name, None))})
+                     if not symbol.startswith("kpy.hook.ktr")
+                     and callable(getattr(self, up.name, None))})
         offsets = [0] + [mod.percpu_copy() for _ in range(cpus - 1)]
         self.cpus = [Cpu(n, offset) for n, offset in enumerate(offsets)]
         mod.globals.ncpus = cpus
