@@ -17,7 +17,8 @@ Invariants
   B1  From strategy() to its maker's `done` a request, its page list and its pages belong to the
       layers below; nobody else touches them.
   B2  Each track's `done` is called exactly once, on any CPU, in any thread's or interrupt thread's
-      context, and does not block.  It may be called before strategy() has returned.
+      context, and does not block.  It may be called before strategy() has returned: one that asks
+      for more from within must not do so after an error, or the stack grows with each.
   B3  After an error `error` is not 0, and none of the data is to be relied on.
 Locking   [b] who has the request (B1)   [I] fixed while it is on its way
           [a] atomic
