@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import os
+import re
 import stat
 import subprocess
 from pathlib import Path
@@ -117,3 +118,22 @@ def test_a_kernel_that_is_told_nothing_mounts_nothing(disk):
     with Machine(kernel_image(), disks=[qemu.Drive("nvme", disk, "root")]) as vm:
         vm.expect("damselfly> ")
         assert "mounted" not in vm.console.text
+
+
+def test_the_root_disk_of_make_run_is_sound_and_its_tour_can_be_taken(tmp_path):
+    """Every command that its own tour tells one to try."""
+    image = tmp_path / "root.img"
+    assert main(["image", "build", str(ROOT / "userland" / "root"), "-o", str(image), "--gpt",
+                 "--owner", "0:0", "-q"]) == 0
+    assert main(["image", "check", "-q", str(image)]) == 0
+    tour = (ROOT / "userland" / "root" / "doc" / "tour.txt").read_text()
+    commands = [text for text in re.findall(r"^ ?\d+  (.*)$", tour, re.MULTILINE)
+                if not text.startswith("Ctrl")]
+    assert len(commands) == 9
+    said = run(image, [line for text in commands for line in (f"echo == {text}", text)])
+    answers = said.decode().split("== ")[1:]
+    assert len(answers) == len(commands)
+    for text, answer in zip(commands, answers, strict=True):
+        rest = answer.removeprefix(f"{text}\n")
+        assert rest or text.startswith("mount"), text
+        assert f"{text.split()[0]}: " not in rest, rest

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import zlib
+from functools import lru_cache
 
 import pytest
 
 from tests.harness import volumes as real
 from tests.toolchain.image_folders import made
 from toolchain.image import gpt
-from toolchain.image.hammer2 import ondisk
+from toolchain.image.hammer2 import codes, ondisk
 from toolchain.image.hammer2.ondisk import Blockref, ImageError
 from toolchain.image.hammer2.reader import Volumes
 
@@ -18,7 +19,8 @@ TYPES = {"dir": 1, "file": 2, "fifo": 4, "chardev": 5, "blockdev": 6, "symlink":
 
 
 @pytest.mark.parametrize("name", sorted(real.sets()))
-def test_every_file_is_as_the_manifest_says(name):
+def test_every_file_is_as_the_manifest_says(name, monkeypatch):
+    monkeypatch.setattr(codes, "crc32c", lru_cache(codes.crc32c))   # one has 70 MB of zeros, stored
     volume_set = real.sets()[name]
     with Volumes(volume_set.images()) as volumes:
         for label, entries in volume_set.labels.items():
