@@ -7,4 +7,5 @@ arguments from args.rest, and leaves its status in args.status, 0 for success.
     args    what the prompt and a command tell each other
     pci     lspci
     nvme    queues and their counters
+    ahci    ports and theirs
 """

@@ -140,7 +140,9 @@ def test_a_drive_without_a_cd_is_named(numbered):
 
 
 def test_it_costs_few_instructions():
-    for flags, one, many in (((), 5000, 5000), (("--release",), 5000, 5000)):
+    """With the disk layer and the test's own: 1343 and 658 when this was written, in release 1002
+    and 465.  How many end with one interrupt, at depth 32, depends on the host."""
+    for flags, one, many in (((), 1420, 1000), (("--release",), 1060, 700)):
         with Machine(suite_image(*flags), icount=True, append="panic=off", extra=[
                 "-blockdev", "driver=null-co,node-name=d,size=1073741824,read-zeroes=off",
                 "-device", "ahci,id=ahci", "-device", "ide-hd,bus=ahci.0,drive=d,serial=s"]) as vm:
@@ -148,5 +150,4 @@ def test_it_costs_few_instructions():
             vm.send("test disk_cost\r")
             vm.expect("ok disk_cost")
             found = dict(re.findall(r"(qd\d+) (\d+)", vm.console.text))
-            print(found)
             assert int(found["qd1"]) <= one and int(found["qd32"]) <= many

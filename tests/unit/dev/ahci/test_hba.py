@@ -68,6 +68,18 @@ def test_an_hba_without_queueing_gets_single_commands(ahci):
     assert done == [0] and ahci.fake.ports[0].log == [(0x25, 1, 1)]
 
 
+def test_a_message_for_each_port(ahci):
+    """What an HBA with as many messages as ports sends, one after the other."""
+    ahci.start(Disk(), Disk()).attach()
+    done = [ahci.ask(READ, 1, number=n) for n in range(2)]
+    line = ahci.mod.Line()
+    for n, port in enumerate(ahci.ports()):
+        line.arg = port.address
+        ahci.hba._port_served(line)
+        assert done == [[0], [0] if n else []]
+    assert not ahci.fake.pending()
+
+
 def test_firmware_is_asked_to_let_go(ahci):
     ahci.start(bios=True).attach()
     assert ahci.fake.resets == 1 and ahci.disk() is not None
