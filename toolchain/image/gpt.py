@@ -11,6 +11,7 @@ Source  UEFI 2.10, section 5.2.3 "Protective MBR", 5.3 "GUID Partition Table Dis
 """
 from __future__ import annotations
 
+import mmap
 import struct
 import uuid
 import zlib
@@ -94,7 +95,7 @@ def _header(own: int, other: int, entries_at: int, blocks: int, disk: bytes,
     return made(zlib.crc32(made(0))).ljust(BLOCK, b"\0")
 
 
-def partitions(disk: bytes) -> list[Partition] | None:
+def partitions(disk: bytes | mmap.mmap) -> list[Partition] | None:
     """The partitions of a disk in a buffer, by the first good copy; None if it has no GPT."""
     for at in (BLOCK, len(disk) // BLOCK * BLOCK - BLOCK):
         found = _table_at(disk, at)
@@ -103,7 +104,7 @@ def partitions(disk: bytes) -> list[Partition] | None:
     return None
 
 
-def _table_at(disk: bytes, at: int) -> list[Partition] | None:
+def _table_at(disk: bytes | mmap.mmap, at: int) -> list[Partition] | None:
     if at < BLOCK or at + BLOCK > len(disk) or disk[at:at + 8] != SIGNATURE:
         return None
     (signature, revision, size, crc, zero, own, other, first, last, name, entries_at, count,

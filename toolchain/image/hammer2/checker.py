@@ -108,6 +108,11 @@ class Pfs:
     trees: set[int] = field(default_factory=set)            # inodes whose trees were walked
 
 
+def _address(ref: Blockref | None) -> int | None:
+    """Where a ref leads, if that is to a block."""
+    return ref.data_off or None if ref else None
+
+
 def check(volumes: Volumes) -> list[Finding]:
     """All that is to be said of a file system; nothing for a perfect one."""
     return _Checker(volumes).run()
@@ -129,24 +134,24 @@ class _Checker:
         return self.findings
 
     def error(self, path: str, ref: Blockref | None, text: str) -> None:
-        self.findings.append(Finding(ERROR, path, ref and (ref.data_off or None), text))
+        self.findings.append(Finding(ERROR, path, _address(ref), text))
 
     def note(self, path: str, ref: Blockref | None, text: str) -> None:
-        self.findings.append(Finding(NOTE, path, ref and (ref.data_off or None), text))
+        self.findings.append(Finding(NOTE, path, _address(ref), text))
 
     # --- Headers ---------------------------------------------------------------------------
 
     def _headers(self) -> None:
         for volume in self.volumes.volumes:
-            best = volume.best
+            head = volume.head
             for copy in volume.copies:
                 where = f"{volume.path.name}: volume header at {copy.offset:#x}"
                 for text in copy.wrong:
                     self.error(where, None, text)
-                if not copy.wrong and copy.header.mirror_tid != best.header.mirror_tid:
+                if not copy.wrong and copy.header.mirror_tid != head.mirror_tid:
                     self.note(where, None, f"it is older: {copy.header.mirror_tid} instead of "
-                                           f"{best.header.mirror_tid}")
-            head, where = best.header, f"{volume.path.name}: volume header"
+                                           f"{head.mirror_tid}")
+            where = f"{volume.path.name}: volume header"
             if head.fstype != codes.uuid_bytes(ondisk.FSTYPE):
                 self.error(where, None, "its fstype is not HAMMER2's")
             if head.volu_size > volume.size:
@@ -166,7 +171,7 @@ class _Checker:
         if not head.aux_end <= head.allocator_beg <= self.volumes.total_size:
             self.error(where, None, f"allocator_beg {head.allocator_beg:#x} is not behind the "
                                     "auxiliary area")
-        total = sum(volume.best.header.volu_size for volume in self.volumes.volumes)
+        total = sum(volume.head.volu_size for volume in self.volumes.volumes)
         if total != self.volumes.total_size:
             self.error(where, None, f"the volumes have {total} bytes, the header says "
                                     f"{self.volumes.total_size}")
@@ -174,7 +179,7 @@ class _Checker:
         for at, volume in self.volumes.by_offset:
             if at != offset:
                 self.error(where, None, f"{volume.path.name} is at {at:#x} instead of {offset:#x}")
-            offset += volume.best.header.volu_size
+            offset += volume.head.volu_size
         if head.freemap_tid < head.mirror_tid:
             self.note(where, None, "the freemap is older than the files: a writer has to recover")
 
@@ -503,7 +508,7 @@ class _Checker:
 
     def _live(self) -> dict[int, tuple[int, str]]:
         """Granules under the freemap's control in which blocks lie."""
-        found = {}
+        found: dict[int, tuple[int, str]] = {}
         for address, (_, path) in self.extents.items():
             ref = Blockref(data_off=address)
             if ref.offset >= self.header.allocator_beg:

@@ -47,7 +47,7 @@ def _wide_table() -> list[int]:
     return [_TABLE[value & 0xFF] ^ value >> 8 for value in once]
 
 
-def crc32c(data: bytes) -> int:
+def crc32c(data: bytes | bytearray) -> int:
     """CRC-32C: reflected, all ones at start and end."""
     crc, at = 0xFFFFFFFF, 0
     if len(data) >= _LONG:

@@ -55,8 +55,12 @@ class Segment:
     gaps: list[int] = field(default_factory=list)       # granules left out, to align a block
     used: bytearray = field(default_factory=lambda: bytearray(GRANULES))
 
-    def take(self, size: int) -> int | None:
-        """Room for a block, inside the segment; None if there is none."""
+    def place(self, size: int) -> int | None:
+        """The media address of room for a block; None if there is none."""
+        at = self._take(size)
+        return None if at is None else self.base + at | size.bit_length() - 1
+
+    def _take(self, size: int) -> int | None:
         if size >= GRANULE_BYTES:
             granule = self._granules(size // GRANULE_BYTES)
             return None if granule is None else granule << GRANULE_RADIX
@@ -102,14 +106,18 @@ class Freemap:
     def allocate(self, kind: int, size: int) -> int:
         """The media address of room for a block of that type.  ImageError if there is none."""
         segment = self._current.get(kind)
-        at = segment.take(size) if segment else None
-        if at is None:
-            segment = self._fresh(kind)
-            if segment is None:
-                return self._anywhere(size)
+        at = None if segment is None else segment.place(size)
+        if at is not None:
+            return at
+        segment = self._fresh(kind)
+        if segment is not None:
             self._current[kind] = segment
-            at = segment.take(size)
-        return segment.base + at | size.bit_length() - 1
+        for one in self.segments if segment is None else [segment]:     # None: nearly full
+            at = one.place(size)
+            if at is not None:
+                return at
+        raise ImageError(f"the folder does not fit in {self.limit} bytes; give a larger --size, or "
+                         "none")
 
     def _fresh(self, kind: int) -> Segment | None:
         if self._next % GIB == 0:
@@ -120,15 +128,6 @@ class Freemap:
         self.segments.append(made)
         self._next += SEGMENT_BYTES
         return made
-
-    def _anywhere(self, size: int) -> int:
-        """The volume is nearly full: in a segment of any type."""
-        for segment in self.segments:
-            at = segment.take(size)
-            if at is not None:
-                return segment.base + at | size.bit_length() - 1
-        raise ImageError(f"the folder does not fit in {self.limit} bytes; give a larger --size, or "
-                         "none")
 
     @property
     def end(self) -> int:

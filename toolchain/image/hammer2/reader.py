@@ -74,6 +74,16 @@ class Volume:
         return max(good, key=lambda copy: (copy.header.mirror_tid, -copy.offset), default=None)
 
 
+    @property
+    def head(self) -> VolumeData:
+        """The newest good header; Volumes has none without one."""
+        if self.best is None:
+            raise ImageError(f"{self.path}: no HAMMER2 volume header is good"
+                             + "".join(f"\n  at {copy.offset:#x}: {', '.join(copy.wrong)}"
+                                       for copy in self.copies))
+        return self.best.header
+
+
 @dataclass
 class Label:
     """A PFS."""
@@ -115,14 +125,10 @@ class Volumes:
         """Choose the root's header, and give each volume its logical offset."""
         heads = {}
         for volume in self.volumes:
-            best = volume.best
-            if best is None:
-                raise ImageError(f"{volume.path}: no HAMMER2 volume header is good"
-                                 + "".join(f"\n  at {copy.offset:#x}: {', '.join(copy.wrong)}"
-                                           for copy in volume.copies))
-            if best.header.volu_id in heads:
-                raise ImageError(f"{volume.path}: volume {best.header.volu_id} is there twice")
-            heads[best.header.volu_id] = best.header, volume
+            head = volume.head
+            if head.volu_id in heads:
+                raise ImageError(f"{volume.path}: volume {head.volu_id} is there twice")
+            heads[head.volu_id] = head, volume
         if 0 not in heads:
             raise ImageError("the first volume of the set is missing; name all, joined by `:`")
         self.header = heads[0][0]

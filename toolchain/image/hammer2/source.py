@@ -49,7 +49,8 @@ def scan(folder: Path) -> list[Node]:
     if not stat.S_ISDIR(host.st_mode):
         raise ImageError(f"{folder}: not a folder")
     root = Node(top, ondisk.ROOT_INUM, ondisk.ROOT_INUM, ondisk.DIRECTORY, host, names=1)
-    found, linked, todo = [root], {}, [root]
+    linked: dict[tuple[int, int], Node] = {}
+    found, todo = [root], [root]
     while todo:
         directory = todo.pop()
         deeper = []

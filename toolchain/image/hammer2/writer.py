@@ -70,7 +70,6 @@ HELD_BACK = 20                  # this part of the room is kept from ordinary wr
 MAX_SNAPSHOTS = PBUFSIZE // INODE_BYTES - 3
 MIN_SIZE = 32 << 20             # reserved, boot and aux areas, roots, and 8 MiB for files
 MAX_SIZE = 1 << 50
-DIRECTORY_TYPES = {ondisk.DIRECTORY}
 DATA_TYPES = {ondisk.REGFILE, ondisk.SOFTLINK}
 
 Progress = Callable[[int, int], None]
@@ -148,8 +147,8 @@ class _Writer:
         self.roots = 2 + len(options.snapshots)
         self.begin = self.aux_end + INODE_BYTES * (1 + self.roots)
         self.freemap = Freemap(self.begin, self.size)
-        self.trees = {node.inum: Tree(directory=node.type in DIRECTORY_TYPES) for node in nodes
-                      if node.type in DIRECTORY_TYPES}
+        self.trees = {node.inum: Tree(directory=True) for node in nodes
+                      if node.type == ondisk.DIRECTORY}
         self.next_inum = max(ondisk.FIRST_INUM, nodes[-1].inum + 1)
 
     def run(self) -> Result:
@@ -250,7 +249,7 @@ class _Writer:
         inode = Inode(type=node.type, inum=node.inum, iparent=node.parent, ctime=mtime,
                       mtime=mtime, btime=mtime, uid=_unix_id(uid), gid=_unix_id(gid),
                       mode=host.st_mode & 0o7777, comp_algo=COMP_LZ4, check_algo=CHECK_XXHASH64)
-        if node.type not in DIRECTORY_TYPES:
+        if node.type != ondisk.DIRECTORY:
             inode.nlinks = node.names
         if node.type in {ondisk.CDEV, ondisk.BDEV}:
             inode.rmajor, inode.rminor = os.major(host.st_rdev), os.minor(host.st_rdev)
