@@ -14,7 +14,8 @@ import pytest
 from tests.harness import Machine
 from tests.harness.build import GUEST, MAINS, suite_image
 
-TESTS = [name for path in sorted(GUEST.glob("*.py")) if path.stem not in MAINS
+WANT_DISKS = {"blocks", "disk_figures", "hammer2"}     # run by test_nvme, test_ahci and others
+TESTS = [name for path in sorted(GUEST.glob("*.py")) if path.stem not in MAINS | WANT_DISKS
          for name in re.findall(r'@table\("guest_test", \d+\)\ndef (\w+)', path.read_text())]
 LONG = {("cpusyncs_from_all_sides", 4)}     # four masters on two cores wait for each other's turn
 

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.toolchain.diagnose import codes
+from toolchain.frontend import types
 
 ROOT = Path(__file__).resolve().parents[2]
 BAD: dict[str, tuple[bytes, str]] = {
@@ -132,3 +133,11 @@ def test_mangled_programs_never_crash_the_compiler(seed):
     except (SyntaxError, ValueError):
         return
     assert "K1001" not in [c.split()[0] for c in codes(source)]
+
+
+def test_a_struct_inside_itself_has_an_end():
+    """It is reported; what is asked of it afterwards must not go round for ever."""
+    made = types.StructType("A", "m", 1)
+    made.fields["x"] = types.Field("x", made, 1)
+    made.fields["many"] = types.Field("many", types.array(made, 3), 1)
+    assert types.without_zero(made) is None

@@ -515,23 +515,30 @@ def lossless(source: Type, target: Type) -> bool:
     return False
 
 
-def without_zero(ty: Type) -> Type | None:
+def without_zero(ty: Type, above: tuple[Type, ...] = ()) -> Type | None:
     """The part of `ty` for which all bits zero is no value (a pointer that is never null), or None.
+
+    `above` are the types that this one is a part of: a type that is a part of itself was reported,
+    and has no such part for that.
     """
     if isinstance(ty, PtrType):
         return None if ty.nullable else ty
     if isinstance(ty, FnType | MmioType):
         return ty
-    if isinstance(ty, ArrayType | AtomicType):
-        return without_zero(ty.elem) if not isinstance(ty, ArrayType) or ty.count else None
-    if isinstance(ty, TupleType):
-        return next((w for w in map(without_zero, ty.items) if w is not None), None)
-    if isinstance(ty, StructType):
-        return next((w for f in ty.fields.values()
-                     if (w := without_zero(f.ty)) is not None), None)
-    if isinstance(ty, UnionType):
-        return without_zero(ty.variants[0])
-    return None
+    parts: Iterable[Type] = ()
+    if isinstance(ty, ArrayType):
+        parts = (ty.elem,) if ty.count else ()
+    elif isinstance(ty, AtomicType):
+        parts = (ty.elem,)
+    elif isinstance(ty, TupleType):
+        parts = ty.items
+    elif isinstance(ty, StructType):
+        parts = (f.ty for f in ty.fields.values())
+    elif isinstance(ty, UnionType):
+        parts = ty.variants[:1]
+    if ty in above:
+        return None
+    return next((w for part in parts if (w := without_zero(part, (*above, ty))) is not None), None)
 
 
 def extends(derived: Type, base: Type) -> bool:

@@ -620,7 +620,8 @@ static bool through_buffer(struct cpu *c, uint32_t kind, void *where, uint32_t s
     if (kind == 0) {                    /* a load: the newest store of our own, or memory */
         for (uint32_t i = c->buffered; i-- > 0;) {
             struct store *s = &c->buffer[i];
-            if ((uintptr_t)s->where >> 3 != (uintptr_t)where >> 3) continue;
+            uintptr_t theirs = (uintptr_t)s->where, ours = (uintptr_t)where;
+            if (theirs + s->size <= ours || ours + size <= theirs) continue;
             if (s->where == where && s->size == size) {
                 *value = s->value;
                 return true;
