@@ -135,8 +135,8 @@ def test_a_cd_can_be_read_and_not_written(numbered, tmp_path):
 def test_a_drive_without_a_cd_is_named(numbered):
     extra = ["-device", "ide-cd,bus=ahci.3", *drive(numbered, "a", 1)]
     said = run("ahci", "lsblk", extra=extra)
-    assert re.search(r"cd0: .*no medium", said) and re.search(r"port 3: cd0", said)
-    assert re.search(r"port 1: da0", said)
+    assert "no medium" in said and "port 3: cd0" in said
+    assert "port 1: da0" in said
 
 
 def cost(*flags: str) -> tuple[int, int]:
