@@ -115,7 +115,8 @@ class Machine:
         self.cpus = [Cpu(n, offset) for n, offset in enumerate(offsets)]
         self.threads = []
         module.provide({symbol: getattr(self, up.name) for symbol, up in module.needed.items()
-                        if callable(getattr(self, up.name, None))})
+                        if up.name != "on"          # ktr's: ours is another
+                        and callable(getattr(self, up.name, None))})
         module.globals.ncpus = module.globals.cpu_limit = cpus
         for cpu in self.cpus:
             self.on(cpu.number)
