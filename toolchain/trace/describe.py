@@ -75,7 +75,8 @@ class Describer:
             case "NAME_RESOLVED":
                 return f"{short(event.a)}, {'a file' if event.b else 'nothing'}"
             case "XOP_BEGIN":
-                return f"{self._snapshot.texts.get(event.a, '')} of inode {event.b}"
+                what = self._snapshot.texts.get(event.a, "")
+                return f"{what} of inode {event.b}" if event.b else what
             case "XOP_END":
                 return _error(event.a).removeprefix(", ")
             case "CHAIN_LOAD" | "BLOCK_READ":
