@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The tours of docs/tours that name events: the kernel does what they say, gdb knows their names."""
+"""Tours of docs/tours that name events: the kernel does what they say, gdb knows their names."""
 from __future__ import annotations
 
 import pytest
