@@ -236,6 +236,26 @@ def event_name(event: ktr.Event) -> Str:
             return "TOKEN_GET"
         case ktr.Event.TOKEN_RELEASE:
             return "TOKEN_RELEASE"
+        case ktr.Event.BUF_MISS:
+            return "BUF_MISS"
+        case ktr.Event.BUF_DONE:
+            return "BUF_DONE"
+        case ktr.Event.BIO_START:
+            return "BIO_START"
+        case ktr.Event.BIO_DONE:
+            return "BIO_DONE"
+        case ktr.Event.NAME_MISS:
+            return "NAME_MISS"
+        case ktr.Event.NAME_RESOLVED:
+            return "NAME_RESOLVED"
+        case ktr.Event.XOP_BEGIN:
+            return "XOP_BEGIN"
+        case ktr.Event.XOP_END:
+            return "XOP_END"
+        case ktr.Event.CHAIN_LOAD:
+            return "CHAIN_LOAD"
+        case ktr.Event.BLOCK_READ:
+            return "BLOCK_READ"
 
 
 def slabs() -> None:

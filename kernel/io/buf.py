@@ -64,7 +64,7 @@ from kernel.io import bio
 from kernel.io.bio import Bio, BioCmd
 from kernel.lib import queue
 from kernel.lib.errno import ENOMEM
-from kernel.lwkt import globaldata, sleepq, spin
+from kernel.lwkt import globaldata, ktr, sleepq, spin
 from kernel.lwkt.globaldata import gd
 from kernel.machine.types import MAX_CPUS, PAGE_SIZE
 from kernel.mem import slab
@@ -228,6 +228,7 @@ def getblk(bo: Ptr[BufObject], offset: u64, size: u32) -> tuple[Ptr[Buf], bool]:
         _free(fresh)
         return bp, False
     _queues[gd.cpuid].misses += 1
+    ktr.log(ktr.Event.BUF_MISS, offset, size)
     with bo.lock:
         bo.bufs.push_back(fresh)
     own = ref(_queues[fresh.cpu])
@@ -260,6 +261,7 @@ def brelse(bp: Ptr[Buf]) -> None:
 def done(bp: Ptr[Buf], error: i32) -> None:
     """A BUSY buffer has its data, or not: let the others have it."""
     bp.error = error
+    ktr.log(ktr.Event.BUF_DONE, bp.offset, u64(error))
     if error == 0:
         bp.flags.or_(VALID)
     was = bp.flags.and_(~(BUSY | WANTED))

@@ -55,7 +55,7 @@ from kernel.io import bio
 from kernel.io.bio import Bio, BioCmd
 from kernel.lib import queue, words
 from kernel.lib.errno import EINVAL, ENOMEM, ENXIO, EOPNOTSUPP
-from kernel.lwkt import crit, globaldata, sleepq, spin
+from kernel.lwkt import crit, globaldata, ktr, sleepq, spin
 from kernel.lwkt.globaldata import gd
 from kernel.machine.types import MAX_CPUS, PAGE_SIZE
 from kernel.mem import slab
@@ -200,6 +200,8 @@ def strategy(dp: Ptr[Disk], request: Ptr[Bio]) -> None:
     error = _acceptable(dp, request)
     bio.push_bio(request, bio.offset(request), _done, u64(address_of(dp)))
     request.start = machine.cputimer_count()
+    if ktr.on(ktr.Event.BIO_START):
+        ktr.log(ktr.Event.BIO_START, u64(address_of(request)), ktr.short(name_of(dp)))
     if error != 0:
         bio.fail(request, error)
         return
@@ -261,6 +263,7 @@ def _done(request: Ptr[Bio]) -> None:
     # safe: strategy() put it there, and the request's count in `inflight` keeps it
     dp = pointer_at(Disk, VirtAddr(bio.info_of(request)))
     command = bits_of(request.command)
+    ktr.log(ktr.Event.BIO_DONE, u64(address_of(request)), u64(request.error))
     crit.crit_enter()
     stats = ref(dp.stats[gd.cpuid])
     stats.requests[command] += 1

@@ -45,8 +45,8 @@ from kernel import machine
 from kernel.lwkt.globaldata import curthread, gd
 
 UNSAFE: Final = True     # rings are raw memory; the index is masked, so always in range
-USUAL: Final[u32] = 0x1FE       # the classes that are on from the start
-EVERY: Final[u32] = 0x3FE       # and each token taken and let go of
+USUAL: Final[u32] = 0xDFE       # the classes that are on from the start
+EVERY: Final[u32] = 0xFFE       # and each token taken and let go of
 SLOT_SHIFT: Final = 32          # of IPI_SEND and IPI_RECEIVE: the slot's number, above the CPU's
 QUEUE_SHIFT: Final = 32         # of SWITCH: the length of the run queue, above the priority
 TEXT_SHIFT: Final = 48          # of text(): the length, above the address
@@ -93,6 +93,16 @@ class Event:
     MARK = 0x0801            # whatever a test wants to say
     TOKEN_GET = 0x0901       # token, thread | token.Tokref.mode
     TOKEN_RELEASE = 0x0902   # token, thread | mode, perhaps | LAPSED
+    BUF_MISS = 0x0A01        # offset in the buffer object, bytes: it is to be read
+    BUF_DONE = 0x0A02        # offset, error: it has been read
+    BIO_START = 0x0A03       # request, the first eight bytes of the disk's name
+    BIO_DONE = 0x0A04        # request, error
+    NAME_MISS = 0x0B01       # the first eight bytes of a name that is not cached, the directory
+    NAME_RESOLVED = 0x0B02   # the same, the vnode that it stands for or 0
+    XOP_BEGIN = 0x0B03       # what a worker is to do: text(), the inode's number
+    XOP_END = 0x0B04         # error, -
+    CHAIN_LOAD = 0x0B05      # media address of an inode or an array of blockrefs, its key
+    BLOCK_READ = 0x0B06      # media address of a block that is as its check code says, its key
 
 
 @struct(size=48)

@@ -58,7 +58,7 @@ from kpy import (
 
 from kernel.lib import queue, words
 from kernel.lib.errno import ENAMETOOLONG, ENOENT, ENOMEM
-from kernel.lwkt import crit, globaldata, lockmgr, spin
+from kernel.lwkt import crit, globaldata, ktr, lockmgr, spin
 from kernel.lwkt.globaldata import gd
 from kernel.machine.types import MAX_CPUS
 from kernel.mem import kmalloc_obj, slab
@@ -238,6 +238,8 @@ def nlookup(parent: Ptr[Namecache], name: Slice[u8]) -> Ptr[Namecache]:
         _queues[gd.cpuid].hits += 1
         return found
     _queues[gd.cpuid].misses += 1
+    if ktr.on(ktr.Event.NAME_MISS):
+        ktr.log(ktr.Event.NAME_MISS, ktr.short(name), u64(address_of(parent)))
     fresh = _make(parent, name, hashed, parent.owner)
     spin.update_lock(bucket.lock)
     found = _find_locked(bucket, parent, hashed, name)
@@ -304,6 +306,9 @@ def _resolve(ncp: Ptr[Namecache]) -> None:
                     vp = None
                 finally:
                     vnode.unlock(dvp)
+                if ktr.on(ktr.Event.NAME_RESOLVED):
+                    stands_for = u64(address_of(vp)) if vp is not None else 0
+                    ktr.log(ktr.Event.NAME_RESOLVED, ktr.short(name_of(ncp)), stands_for)
                 _set(ncp, vp)
     finally:
         vnode.vrele(dvp)

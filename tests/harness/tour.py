@@ -12,10 +12,13 @@ from __future__ import annotations
 import ast
 import re
 import shlex
+import subprocess
+import sys
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from toolchain.image.qemu import Drive
 from toolchain.trace.describe import Describer
 from toolchain.trace.guest import Snapshot
 
@@ -23,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TOURS = ROOT / "docs" / "tours"
 STOP = re.compile(r"^## (\d+)\. (.+): `([\w.]+)`$")
 RUN = re.compile(r"^    (scripts/trace .*)$")
+MAKE = re.compile(r"^    (kpyc image build .*)$")
 BREAK = re.compile(r"`break ([\w.]+)`")
 EVENT = re.compile(r"^\*\*ktr\*\* `(\w+)` on CPU (\d+) in `([^`]+)`(?:: ([^;]*?))?(; meanwhile)?$")
 
@@ -67,16 +71,20 @@ class Tour:
     workload: str
     cpus: int
     stops: list[Stop]
+    disks: list[str] = field(default_factory=list)      # as scripts/trace has them
+    make: list[str] = field(default_factory=list)       # the words that make the disk
 
     @staticmethod
     def read(path: Path) -> Tour:
         """TourError where the file is not in the form of a tour."""
-        command, stops = "", []
+        command, make, stops = "", "", []
         for line in path.read_text(encoding="utf-8").splitlines():
             if found := STOP.match(line):
                 stops.append(Stop(int(found[1]), found[2], found[3]))
             elif found := RUN.match(line):
                 command = command or found[1]
+            elif found := MAKE.match(line):
+                make = make or found[1]
             elif stops:
                 stops[-1].text.append(line)
                 _add_event(path, stops[-1], line)
@@ -84,7 +92,20 @@ class Tour:
             raise TourError(f"{path.name}: no `scripts/trace` line, or stops not numbered from 1")
         words = shlex.split(command)
         cpus = int(words[words.index("--cpus") + 1]) if "--cpus" in words else 4
-        return Tour(next(word for word in words if word.startswith("test ")), cpus, stops)
+        disks = [words[at + 1] for at, word in enumerate(words) if word == "--disk"]
+        return Tour(next(word for word in words if word.startswith("test ")), cpus, stops, disks,
+                    shlex.split(make))
+
+    def drives(self, folder: Path) -> list[Drive]:
+        """Its disks, made in `folder` as it says, each of them by the same command."""
+        drives = []
+        for text in self.disks:
+            drive = Drive.parse(text)
+            file = folder / drive.file.name
+            words = [str(file) if word == str(drive.file) else word for word in self.make[1:]]
+            subprocess.run([sys.executable, "-m", "toolchain", *words, "-q"], cwd=ROOT, check=True)
+            drives.append(Drive(drive.bus, file, drive.serial))
+        return drives
 
 
 def _add_event(path: Path, stop: Stop, line: str) -> None:

@@ -10,7 +10,7 @@ from tests.harness import tour
 from tests.harness.tour import Expected, Stop, Tour, TourError
 from tests.toolchain.trace_events import conversation
 
-CHECKED = ["token", "message"]
+CHECKED = ["token", "message", "read", "hammer2-lookup"]
 EVENTS = re.compile(r"^    ([A-Z_]+) = 0x", re.MULTILINE)
 
 

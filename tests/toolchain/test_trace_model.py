@@ -174,6 +174,38 @@ def test_interrupt_between_the_note_of_a_switch_and_the_switch_changes_nothing()
     assert [span.thread.name for span in timeline.cpus[0]] == ["bob"]
 
 
+def test_requests_of_disks_are_from_their_start_to_their_end():
+    disk = int.from_bytes(b"nvme0", "little")
+    run = Run()
+    run(0, 0, ANN, "BIO_START", 0x700, disk)
+    run(1, 0, ANN, "BIO_START", 0x740, disk)
+    run(2, 0, BOB, "BIO_DONE", 0x780)           # began before the trace did
+    run(3, 0, BOB, "BIO_DONE", 0x740, 5)
+    run(4, 0, BOB, "BIO_DONE", 0x700)
+    run(5, 0, BOB, "BIO_START", 0x700, disk)    # does not end in it
+    timeline = build(run)
+    assert [(r.start, r.end, r.disk, r.thread.name, r.error) for r in timeline.requests] == [
+        (1000, 3000, "nvme0", "ann", 5), (0, 4000, "nvme0", "ann", 0)]
+    assert timeline.unmatched["BIO_DONE"] == 1
+
+
+def test_events_of_files_in_words():
+    disk, name = (int.from_bytes(text, "little") for text in (b"nvme0", b"blue-tai"))
+    run = Run()
+    for event, a, b in [("BUF_MISS", 0x10000, 4096), ("BUF_DONE", 0x10000, 5),
+                        ("BIO_START", 0x700, disk), ("BIO_DONE", 0x700, 0), ("NAME_MISS", name, 1),
+                        ("NAME_RESOLVED", name, 0), ("NAME_RESOLVED", name, 9),
+                        ("XOP_BEGIN", 77, 1024), ("XOP_BEGIN", 77, 0), ("XOP_END", 2, 0),
+                        ("XOP_END", 0, 0), ("CHAIN_LOAD", 0x180200C, 0x400)]:
+        run(0, 0, ANN, event, a, b)
+    snapshot = run.snapshot()
+    describer = describe.Describer(snapshot)
+    assert [describer.detail(event) for event in snapshot.events] == [
+        "4096 bytes at 0x10000", "at 0x10000, error 5", "nvme0", "nvme0", "blue-tai",
+        "blue-tai, nothing", "blue-tai, a file", "why of inode 1024", "why", "error 2", "",
+        "at 0x180200c, key 0x400"]
+
+
 def test_no_events_are_an_empty_timeline():
     assert build(Run()) == Timeline()
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace, TrackEvent
 
-from tests.toolchain.trace_events import conversation
+from tests.toolchain.trace_events import ANN, Run, conversation
 from toolchain.trace import model, perfetto
 
 PACKET, TIMESTAMP, SEQUENCE, EVENT, DESCRIPTOR = 1, 8, 10, 11, 60      # field numbers
@@ -147,3 +147,16 @@ def test_bytes_are_packets_by_the_numbers_that_perfetto_publishes(data, trace):
         assert packet[SEQUENCE] == perfetto.SEQUENCE and packet[TIMESTAMP] == known.timestamp
         assert (EVENT in packet) == known.HasField("track_event")
         assert (DESCRIPTOR in packet) == known.HasField("track_descriptor")
+
+
+def test_requests_that_overlap_are_on_tracks_of_their_own():
+    run, disk = Run(), int.from_bytes(b"nvme0", "little")
+    for time, name, request, more in [(0, "BIO_START", 1, disk), (1, "BIO_START", 2, disk),
+                                      (2, "BIO_DONE", 1, 5), (3, "BIO_START", 3, disk),
+                                      (4, "BIO_DONE", 2, 0), (5, "BIO_DONE", 3, 0)]:
+        run(time, 0, ANN, name, request, more)
+    trace = Trace.FromString(perfetto.encode(model.build(run.snapshot())))
+    paths = tracks(trace)
+    assert slices(trace, paths["Disks/nvme0/nvme0 0"]) == [
+        ("for ann, error 5", 0, 2000), ("for ann", 3000, 5000)]
+    assert slices(trace, paths["Disks/nvme0/nvme0 1"]) == [("for ann", 1000, 4000)]

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from toolchain import kernel
-from toolchain.image.qemu import RunError
+from toolchain.image.qemu import Drive, RunError
 from toolchain.trace import describe, guest, model, perfetto, picture
 from toolchain.trace.guest import Snapshot
 from toolchain.trace.image import ImageError
@@ -58,6 +58,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--entries", type=int, default=guest.RING_ENTRIES, metavar="N",
         help=f"entries of each CPU's ring ({guest.RING_ENTRIES})")
     add("--mem", default="512M", metavar="SIZE", help="memory of the machine (512M)")
+    add("--disk", action="append", default=[], metavar="BUS:FILE[,serial=S]",
+        help="attach a disk, BUS nvme, ahci or virtio; repeatable")
     add("--timeout", type=float, default=120, metavar="S", help="give up after S seconds (120)")
     add("--from", dest="start", type=float, metavar="US", help="where the picture begins")
     add("--to", dest="end", type=float, metavar="US", help="where the picture ends")
@@ -75,7 +77,8 @@ def _trace(flags: argparse.Namespace) -> int:
         workload = flags.workload
         image = flags.image or build_image(flags.out / "kernel.elf")
         snapshot = guest.record(image, workload, cpus=flags.cpus, entries=flags.entries,
-                                mem=flags.mem, timeout=flags.timeout)
+                                mem=flags.mem, timeout=flags.timeout,
+                                disks=[Drive.parse(text) for text in flags.disk])
         kept.write_bytes(pickle.dumps((snapshot, workload)))
     timeline = model.build(snapshot)
     if flags.list:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from toolchain.trace.guest import Snapshot
-from toolchain.trace.model import LAPSED, LOW, MODE_BITS, NS, thread_names
+from toolchain.trace.model import LAPSED, LOW, MODE_BITS, NS, short, thread_names
 from toolchain.trace.rings import Event
 
 EXCLUSIVE = 1               # token.EXCLUSIVE
@@ -21,6 +21,7 @@ class Describer:
         self._snapshot = snapshot
         self._names = thread_names(snapshot)
         self._made: dict[int, int] = {}
+        self._disks: dict[int, str] = {}        # by request
 
     def thread(self, address: int) -> str:
         """The name of the thread that has this address now."""
@@ -60,6 +61,26 @@ class Describer:
                 return f"vector {event.a}"
             case "TIMER" | "DOORBELL":
                 return "deferred" if event.b else ""
+            case "BUF_MISS":
+                return f"{event.b} bytes at {event.a:#x}"
+            case "BUF_DONE":
+                return f"at {event.a:#x}{_error(event.b)}"
+            case "BIO_START":
+                self._disks[event.a] = short(event.b)
+                return short(event.b)
+            case "BIO_DONE":
+                return f"{self._disks.get(event.a, '')}{_error(event.b)}"
+            case "NAME_MISS":
+                return short(event.a)
+            case "NAME_RESOLVED":
+                return f"{short(event.a)}, {'a file' if event.b else 'nothing'}"
+            case "XOP_BEGIN":
+                what = self._snapshot.texts.get(event.a, "")
+                return f"{what} of inode {event.b}" if event.b else what
+            case "XOP_END":
+                return _error(event.a).removeprefix(", ")
+            case "CHAIN_LOAD" | "BLOCK_READ":
+                return f"at {event.a:#x}, key {event.b:#x}"
         if event.name.startswith("MSG_"):
             owner = self._snapshot.ports.get(event.b)
             return f"port of {self.thread(owner)}" if owner is not None else f"port {event.b:#x}"
@@ -70,6 +91,10 @@ class Describer:
         lapsed = ", to be regained" if event.b & LAPSED else ""
         name = self._snapshot.tokens.get(event.a, "")
         return f"{name}, {how} by {self.thread(event.b & ~MODE_BITS)}{lapsed}"
+
+
+def _error(number: int) -> str:
+    return f", error {number}" if number else ""
 
 
 def lines(snapshot: Snapshot) -> Iterator[str]:

@@ -15,6 +15,7 @@ import selectors
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +27,7 @@ from toolchain.image import qemu
 from toolchain.trace.image import CLOCK_HZ, LWKT, Image
 from toolchain.trace.rings import Event, Loss, Ring, decode, merge
 
-EVERY = 0x3FE                       # ktr.EVERY: all classes, with each token taken and let go of
+EVERY = 0xFFE                       # ktr.EVERY: all classes, with each token taken and let go of
 RING_ENTRIES = 1 << 16
 PROMPT = re.compile(rb"^ddb:\d+> $")
 PANIC = re.compile(r"[\n\x02]" + qemu.PANIC_PREFIX.decode())
@@ -57,13 +58,14 @@ class Snapshot:
 
 
 def record(image: Path, workload: str, *, cpus: int = 4, entries: int = RING_ENTRIES,
-           mask: int = EVERY, mem: str = "512M", timeout: float = 120) -> Snapshot:
+           mask: int = EVERY, mem: str = "512M", timeout: float = 120,
+           disks: Sequence[qemu.Drive] = ()) -> Snapshot:
     """Run `workload`, lines for the guest's prompt, and bring its trace.
 
     GuestError if it does not end within `timeout` seconds, or the machine dies.
     """
     script = f"ktr clear\nktr mask {mask:#x}\n{workload}\nktr off\nddb\n"
-    with Guest(image, script, cpus, entries, mem) as guest:
+    with Guest(image, script, cpus, entries, mem, disks) as guest:
         guest.wait(timeout)
         guest.stop()
         return snapshot(guest, Image.read(image))
@@ -72,7 +74,8 @@ def record(image: Path, workload: str, *, cpus: int = 4, entries: int = RING_ENT
 class Guest:
     """One QEMU; what it prints is in `console`."""
 
-    def __init__(self, image: Path, script: str, cpus: int, entries: int, mem: str) -> None:
+    def __init__(self, image: Path, script: str, cpus: int, entries: int, mem: str,
+                 disks: Sequence[qemu.Drive] = ()) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="damselfly-")
         self.folder = Path(self._folder.name)
         self.console = b""
@@ -80,7 +83,7 @@ class Guest:
         commands.write_text(script)
         self._command = qemu.command(qemu.Options(
             image=image, cpus=cpus, mem=mem, append=f"ktr={entries}", exec_file=commands,
-            qmp=str(self.folder / "qmp")))
+            disks=tuple(disks), qmp=str(self.folder / "qmp")))
         self._saved = 0
 
     def __enter__(self) -> Guest:
@@ -177,6 +180,8 @@ def _name_all(result: Snapshot, guest: Guest, image: Image) -> None:
                 tokens.add(event.a)
             case "SLEEP":
                 result.texts.setdefault(event.b, _text(guest, event.b))
+            case "XOP_BEGIN":
+                result.texts.setdefault(event.a, _text(guest, event.a))
             case "IPI_SEND" | "IPI_RECEIVE":
                 result.functions.setdefault(event.b, image.function(event.b))
     thread, token = image.structs["Thread"], image.structs["Token"]

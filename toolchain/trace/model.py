@@ -123,6 +123,17 @@ class Arrow:
 
 
 @dataclass
+class Request:
+    """What a disk was asked, from the start to its end."""
+
+    start: int
+    end: int
+    disk: str
+    thread: Thread              # that asked
+    error: int = 0
+
+
+@dataclass
 class Timeline:
     """The run."""
 
@@ -132,6 +143,7 @@ class Timeline:
     threads: list[Thread] = field(default_factory=list)
     tokens: list[Token] = field(default_factory=list)
     arrows: list[Arrow] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
     interrupts: list[Point] = field(default_factory=list)
     marks: list[Point] = field(default_factory=list)
     queues: dict[int, list[tuple[int, int]]] = field(default_factory=dict)  # run queue lengths
@@ -178,6 +190,7 @@ class _Builder:
         self.sent: dict[tuple[int, int, int], Point] = {}
         self.flying: dict[int, tuple[str, Point]] = {}  # messages by address
         self.halted: dict[int, int] = {}
+        self.asked: dict[int, Request] = {}             # of disks, by address
 
     def run(self) -> Timeline:
         for event in self.snapshot.events:
@@ -311,6 +324,19 @@ class _Builder:
 
     def _on_msg_inline(self, event: Event) -> None:
         self.flying.pop(event.a, None)
+
+    # ---- disks ----
+
+    def _on_bio_start(self, event: Event) -> None:
+        self.asked[event.a] = Request(self.time, -1, short(event.b), self.thread)
+
+    def _on_bio_done(self, event: Event) -> None:
+        request = self.asked.pop(event.a, None)
+        if request is None:
+            self.out.unmatched["BIO_DONE"] += 1
+            return
+        request.end, request.error = self.time, event.b
+        self.out.requests.append(request)
 
     # ---- what only happens ----
 
@@ -465,6 +491,11 @@ class _Builder:
             token.waited.sort(key=lambda wait: wait.start)
 
 
+def short(value: int) -> str:
+    """The text that ktr.short() made one value of."""
+    return value.to_bytes(8, "little").split(b"\0")[0].decode("utf-8", "replace")
+
+
 def thread_names(snapshot: Snapshot) -> dict[tuple[int, int], str]:
     """The name of each thread that had an address, by how many CREATEs came before.
 
@@ -476,8 +507,7 @@ def thread_names(snapshot: Snapshot) -> dict[tuple[int, int], str]:
         if event.name == "CREATE":
             made[event.a] += 1
         if event.name in ("CREATE", "EXIT"):
-            short = event.b.to_bytes(8, "little").split(b"\0")[0].decode("utf-8", "replace")
-            names[event.a, made[event.a]] = short
+            names[event.a, made[event.a]] = short(event.b)
     for address, name in snapshot.threads.items():
         known = names.get((address, made[address]), "")
         if name.startswith(known):

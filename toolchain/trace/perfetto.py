@@ -69,6 +69,7 @@ class _Writer:
         cpus = self._cpus()
         threads = self._threads()
         self._tokens()
+        self._disks()
         self._counters()
         for arrow in self.timeline.arrows:
             if arrow.kind == "ipi":
@@ -123,6 +124,23 @@ class _Writer:
                 own = self._track(f"{token.name}: {thread.name}", track, below)
                 for start, end, what in sorted(spans):
                     self._slice(own, start, end, what, what)
+
+    def _disks(self) -> None:
+        """A track a disk; below it, so that requests do not overlap, as many as were under way."""
+        root = self._track("Disks", explicit=True)
+        requests = sorted(self.timeline.requests, key=lambda request: request.start)
+        for rank, disk in enumerate(dict.fromkeys(request.disk for request in requests)):
+            top = self._track(disk, root, rank, explicit=True)
+            lanes: list[tuple[int, int]] = []           # track, and until when it is in use
+            for request in (request for request in requests if request.disk == disk):
+                at = next((n for n, lane in enumerate(lanes) if lane[1] <= request.start), None)
+                if at is None:
+                    at = len(lanes)
+                    lanes.append((self._track(f"{disk} {at}", top, at), 0))
+                lanes[at] = lanes[at][0], request.end
+                failed = f", error {request.error}" if request.error else ""
+                self._slice(lanes[at][0], request.start, request.end,
+                            f"for {request.thread.name}{failed}", "request")
 
     def _counters(self) -> None:
         root = self._track("Counters", explicit=True)

@@ -63,7 +63,7 @@ from kernel.fs.hammer2.validate import Tree
 from kernel.lib import queue, rbtree
 from kernel.lib.errno import EIO, ENOMEM
 from kernel.lib.views import view
-from kernel.lwkt import mutex
+from kernel.lwkt import ktr, mutex
 
 UNSAFE: Final = True     # a chain's block is memory from the allocator, with its length
 
@@ -225,6 +225,7 @@ def unlock(chain: Ptr[Chain]) -> None:
 def _load(chain: Ptr[Chain]) -> None:
     """Bring the block into memory, locked alone.  Damage stays in chain.error; what may go away
     (a device's error, no memory) is raised."""
+    ktr.log(ktr.Event.CHAIN_LOAD, u64(chain.bref.data_off), chain.key)
     memory = _copy_of(chain)
     chain.memory = memory
     if not check.testcheck(chain.bref, memory):
@@ -289,6 +290,7 @@ def read_block(m: Ptr["mount.Mount"], bref: Ptr[Blockref]) -> io.Dio:
         io.bqrelse(dio)
         complain(m, bref, "has a wrong check code")
         raise Errno(EIO)
+    ktr.log(ktr.Event.BLOCK_READ, u64(bref.data_off), u64(bref.key))
     return dio
 
 

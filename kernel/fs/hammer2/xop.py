@@ -31,14 +31,17 @@ from kpy import (
     Errno,
     Ptr,
     Slice,
+    Str,
     Union,
     VirtAddr,
     address_of,
     cast,
+    cold,
     i32,
     lend,
     may_block,
     no_block,
+    noinline,
     pointer_at,
     ref,
     sizeof,
@@ -60,7 +63,7 @@ from kernel.fs.hammer2.ondisk import PBUFSIZE
 from kernel.io import bio, buf
 from kernel.io.bio import Bio
 from kernel.lib.errno import ENOMEM
-from kernel.lwkt import msgport, sched
+from kernel.lwkt import ktr, msgport, sched
 from kernel.lwkt.thread import Pri, Thread, ThreadFlag
 
 UNSAFE: Final = True     # a worker's messages are Xops, and nothing else is sent to its port
@@ -326,11 +329,42 @@ def _port_of(workers: Ptr[Workers], inum: u64) -> Ptr[msgport.Port]:
 @may_block
 def execute(xop: Ptr[Xop]) -> i32:
     """Do it; 0, or the number of the error."""
+    if ktr.on(ktr.Event.XOP_BEGIN):
+        _trace(xop)
+    error: i32 = 0
     try:
         _execute(xop)
     except Errno as e:
-        return e.code
-    return 0
+        error = e.code
+    ktr.log(ktr.Event.XOP_END, u64(error), 0)
+    return error
+
+
+@cold
+@noinline
+def _trace(xop: Ptr[Xop]) -> None:
+    """Note what begins."""
+    what: Str = ""
+    inum: u64 = 0
+    match xop.request:
+        case Stop():
+            what = "stop"
+        case Lookup() as a:
+            what = "lookup"
+            inum = a.inum
+        case Nresolve() as b:
+            what = "nresolve"
+            inum = b.dip.inum
+        case Readdir() as c:
+            what = "readdir"
+            inum = c.dip.inum
+        case Read() as d:
+            what = "read"
+            inum = d.ip.inum
+        case Strategy() as e:
+            what = "strategy"
+            inum = e.ip.inum
+    ktr.log(ktr.Event.XOP_BEGIN, ktr.text(what), inum)
 
 
 @throws
