@@ -126,11 +126,14 @@ KILLED = {
     "move-store kernel.lwkt.serialize.leave #1": ("serializers", "random", 21),
     "move-store kernel.lwkt.sleepq._time_out #1": ("timeout", "pct", 59),
     "move-store kernel.lwkt.token._release_exclusive #1": ("exclusive", "tso-random", 19),
+    "move-store kernel.mem.kmalloc_obj._next_slab #1": ("objects", "race-random", 0),
+    "move-store kernel.mem.objcache.destroy_object #1": ("scarce_objects", "race-random", 8),
     "move-store kernel.mem.page.free #1": ("cached_page", "pct", 26),
     "move-store kernel.mem.slab._push_remote #1": ("retirement", "random", 36),
     "no-lock kernel.lwkt.callout._call_due #1": ("timeout", "random", 30),
     "no-lock kernel.lwkt.callout.reset #1": ("stop_while_set", "random", 3),
     "no-lock kernel.lwkt.ipiq.send #1": ("nested", "random", 7),
+    "no-lock kernel.lwkt.ipiq.send_passive #1": ("passive", "race-random", 0),
     "no-lock kernel.lwkt.ipiq.wait #1": ("waited_for", "random", 1),
     "no-lock kernel.lwkt.msgport._spin_dropmsg #1": ("dropped", "random", 1),
     "no-lock kernel.lwkt.msgport._spin_getport #1": ("spin_polled", "random", 1687),
@@ -144,6 +147,7 @@ KILLED = {
     "no-lock kernel.lwkt.msgport._thread_replyport #1": ("polled", "random", 13),
     "no-lock kernel.lwkt.msgport._thread_waitmsg #1": ("synchronous", "pct", 381),
     "no-lock kernel.lwkt.msgport._thread_waitport #1": ("two_clients", "pct", 27),
+    "no-lock kernel.lwkt.mutex._sleep #1": ("mutex_abort", "race-random", 2),
     "no-lock kernel.lwkt.mutex._wait_for #1": ("mutex_abort_shared", "random", 3),
     "no-lock kernel.lwkt.mutex.abort #1": ("mutex_abort_shared", "random", 7),
     "no-lock kernel.lwkt.mutex.downgrade #1": ("mutex_tried", "random", 13),
@@ -151,6 +155,8 @@ KILLED = {
     "no-lock kernel.lwkt.mutex.try_lock #1": ("mutex_tried", "random", 0),
     "no-lock kernel.lwkt.mutex.try_upgrade #1": ("mutex_tried", "random", 6),
     "no-lock kernel.lwkt.mutex.unlock #1": ("mutex_abort_shared", "random", 5),
+    "no-lock kernel.lwkt.sched._storage #1": ("preemption_of_switches", "race-random", 0),
+    "no-lock kernel.lwkt.sched.acquire #1": ("giveaway_self", "race-random", 0),
     "no-lock kernel.lwkt.sched.schedule #1": ("giveaway_self", "random", 0),
     "no-lock kernel.lwkt.sched.setpri #1": ("priorities", "random", 0),
     "no-lock kernel.lwkt.sleepq._timeout #1": ("timeout", "random", 1479),
@@ -161,18 +167,38 @@ KILLED = {
     "no-lock kernel.lwkt.sleepq.tsleep_interlock #1": ("mutex_stack", "tso-random", 190),
     "no-lock kernel.lwkt.sleepq.tsleep_remove #1": ("mutex_sharers_together", "random", 86),
     "no-lock kernel.lwkt.sleepq.wait #1": ("one_sleeper", "random", 4),
+    "no-lock kernel.lwkt.sleepq.wakeup_end_delayed #1": ("delayed_two", "race-random", 0),
     "no-lock kernel.lwkt.spin.trylock #1": ("spinlock_of_three", "random", 1),
+    "no-lock kernel.mem.kmalloc_obj._next_slab #1": ("objects", "race-random", 0),
+    "no-lock kernel.mem.kmalloc_obj.alloc #1": ("objects_preempted", "race-random", 0),
+    "no-lock kernel.mem.kmalloc_obj.free #1": ("objects_preempted", "race-random", 0),
     "no-lock kernel.mem.kva._from_arena #1": ("cross_frees", "random", 0),
+    "no-lock kernel.mem.kva.flush #1": ("reused_range", "race-random", 0),
+    "no-lock kernel.mem.kva.release #1": ("ranges_preempted", "race-random", 0),
+    "no-lock kernel.mem.kva.reserve #1": ("shootdown", "race-random", 0),
     "no-lock kernel.mem.objcache._make #1": ("scarce_objects", "random", 6),
+    "no-lock kernel.mem.objcache.destroy_object #1": ("scarce_objects", "race-random", 0),
     "no-lock kernel.mem.objcache.get_nowait #1": ("object_cache_preempted", "pct", 211),
     "no-lock kernel.mem.objcache.put #1": ("object_cache_preempted", "pct", 166),
+    "no-lock kernel.mem.page._claim_run #1": ("cached_page", "race-random", 3),
     "no-lock kernel.mem.page._claim_run #2": ("cached_page", "random", 0),
     "no-lock kernel.mem.page._pop #1": ("pages", "random", 0),
+    "no-lock kernel.mem.page.alloc #1": ("cached_page", "race-random", 0),
+    "no-lock kernel.mem.page.cache #1": ("cached_page", "race-random", 0),
+    "no-lock kernel.mem.page.free #1": ("cached_page", "race-random", 0),
+    "no-lock kernel.mem.page.free #2": ("cached_page", "race-random", 0),
+    "no-lock kernel.mem.page.reuse #1": ("cached_page", "race-random", 0),
+    "no-lock kernel.mem.page.reuse #2": ("cached_page", "race-random", 3),
     "no-lock kernel.mem.slab._attempt #1": ("remote_free", "random", 85),
+    "no-lock kernel.mem.slab._free_slow #1": ("chunks_preempted", "race-random", 0),
+    "no-lock kernel.mem.slab._return_zones #1": ("retirement", "race-random", 0),
+    "no-lock kernel.mem.slab._sweep #1": ("retirement", "race-random", 0),
     "no-lock kernel.mem.slab.free_address #1": ("chunks_preempted", "random", 0),
+    "no-lock kernel.mem.slab.kmalloc_nowait #1": ("chunks_preempted", "race-random", 0),
     "release-early kernel.lwkt.callout._call_due #1": ("timeout", "random", 30),
     "release-early kernel.lwkt.callout.reset #1": ("stop_while_set", "random", 0),
     "release-early kernel.lwkt.ipiq.send #1": ("nested", "random", 0),
+    "release-early kernel.lwkt.ipiq.send_passive #1": ("passive", "race-random", 0),
     "release-early kernel.lwkt.ipiq.wait #1": ("waited_for", "random", 1),
     "release-early kernel.lwkt.msgport._spin_dropmsg #1": ("dropped", "random", 12),
     "release-early kernel.lwkt.msgport._spin_getport #1": ("spin_polled", "random", 4080),
@@ -186,6 +212,7 @@ KILLED = {
     "release-early kernel.lwkt.msgport._thread_replyport #1": ("polled", "random", 29),
     "release-early kernel.lwkt.msgport._thread_waitmsg #1": ("spin_port", "tso-random", 23),
     "release-early kernel.lwkt.msgport._thread_waitport #1": ("asynchronous", "pct", 13),
+    "release-early kernel.lwkt.mutex._sleep #1": ("mutex_abort", "race-random", 2),
     "release-early kernel.lwkt.mutex._wait_for #1": ("mutex_abort_shared", "random", 0),
     "release-early kernel.lwkt.mutex.abort #1": ("mutex_abort_shared", "random", 5),
     "release-early kernel.lwkt.mutex.downgrade #1": ("mutex_tried", "random", 7),
@@ -193,6 +220,8 @@ KILLED = {
     "release-early kernel.lwkt.mutex.try_lock #1": ("mutex_tried", "random", 5),
     "release-early kernel.lwkt.mutex.try_upgrade #1": ("mutex_tried", "random", 1),
     "release-early kernel.lwkt.mutex.unlock #1": ("mutex_abort_shared", "random", 8),
+    "release-early kernel.lwkt.sched._storage #1": ("preemption_of_switches", "race-random", 0),
+    "release-early kernel.lwkt.sched.acquire #1": ("giveaway_self", "race-random", 0),
     "release-early kernel.lwkt.sched.schedule #1": ("giveaway_self", "random", 0),
     "release-early kernel.lwkt.sched.setpri #1": ("priorities", "random", 0),
     "release-early kernel.lwkt.sleepq._timeout #1": ("timeout", "random", 1945),
@@ -203,16 +232,34 @@ KILLED = {
     "release-early kernel.lwkt.sleepq.tsleep_interlock #1": ("mutex_stack", "random", 82),
     "release-early kernel.lwkt.sleepq.tsleep_remove #1": ("timeout", "random", 35),
     "release-early kernel.lwkt.sleepq.wait #1": ("one_sleeper", "random", 4),
+    "release-early kernel.lwkt.sleepq.wakeup_end_delayed #1": ("delayed_two", "race-random", 0),
     "release-early kernel.lwkt.spin.trylock #1": ("spinlock_of_three", "random", 1),
+    "release-early kernel.mem.kmalloc_obj._next_slab #1": ("objects", "race-random", 0),
+    "release-early kernel.mem.kmalloc_obj.alloc #1": ("objects_preempted", "race-random", 0),
+    "release-early kernel.mem.kmalloc_obj.free #1": ("objects_preempted", "race-random", 0),
     "release-early kernel.mem.kva._from_arena #1": ("cross_frees", "random", 0),
+    "release-early kernel.mem.kva.flush #1": ("reused_range", "race-random", 0),
+    "release-early kernel.mem.kva.release #1": ("ranges_preempted", "race-random", 0),
+    "release-early kernel.mem.kva.reserve #1": ("shootdown", "race-random", 0),
     "release-early kernel.mem.objcache._make #1": ("scarce_objects", "random", 0),
+    "release-early kernel.mem.objcache.destroy_object #1": ("scarce_objects", "race-random", 8),
     "release-early kernel.mem.objcache.get_nowait #1": ("object_cache_preempted", "pct", 300),
     "release-early kernel.mem.objcache.put #1": ("object_cache_preempted", "pct", 211),
+    "release-early kernel.mem.page._claim_run #1": ("cached_page", "pct", 0),
     "release-early kernel.mem.page._claim_run #2": ("cached_page", "random", 3),
     "release-early kernel.mem.page._pop #1": ("pages", "random", 1),
+    "release-early kernel.mem.page.alloc #1": ("cached_page", "race-random", 0),
+    "release-early kernel.mem.page.cache #1": ("cached_page", "race-random", 0),
+    "release-early kernel.mem.page.free #1": ("cached_page", "race-random", 0),
     "release-early kernel.mem.page.free #2": ("cached_page", "pct", 26),
+    "release-early kernel.mem.page.reuse #1": ("cached_page", "race-random", 0),
     "release-early kernel.mem.page.reuse #2": ("cached_page", "random", 0),
+    "release-early kernel.mem.slab._attempt #1": ("chunks_preempted", "race-random", 0),
+    "release-early kernel.mem.slab._free_slow #1": ("chunks_preempted", "race-random", 0),
+    "release-early kernel.mem.slab._return_zones #1": ("retirement", "race-random", 0),
+    "release-early kernel.mem.slab._sweep #1": ("retirement", "race-random", 0),
     "release-early kernel.mem.slab.free_address #1": ("chunks_preempted", "random", 0),
+    "release-early kernel.mem.slab.kmalloc_nowait #1": ("chunks_preempted", "race-random", 0),
     "skip-recheck kernel.lwkt.callout.stop #1": ("stop_elsewhere", "random", 15),
     "skip-recheck kernel.lwkt.cpusync._wait_for_all #1": ("standstill", "random", 0),
     "skip-recheck kernel.lwkt.ipiq._drain #1": ("one_sleeper", "random", 4),
@@ -447,67 +494,20 @@ forget-wakeup kernel.mem.objcache.destroy_object #1
 forget-wakeup kernel.mem.objcache.put #1
 forget-wakeup kernel.mem.page.cache #1
 forget-wakeup kernel.mem.page.free #1
-move-store kernel.mem.kmalloc_obj._next_slab #1
 move-store kernel.mem.objcache._take_empty #1
-move-store kernel.mem.objcache.destroy_object #1
 move-store kernel.mem.page.cache #1
-no-lock kernel.lwkt.ipiq.send_passive #1
-no-lock kernel.lwkt.mutex._sleep #1
-no-lock kernel.lwkt.sched._storage #1
-no-lock kernel.lwkt.sched.acquire #1
-no-lock kernel.lwkt.sleepq.wakeup_end_delayed #1
 no-lock kernel.mem.kmalloc_obj._exchange #1
-no-lock kernel.mem.kmalloc_obj._next_slab #1
-no-lock kernel.mem.kmalloc_obj.alloc #1
-no-lock kernel.mem.kmalloc_obj.free #1
-no-lock kernel.mem.kva.flush #1
 no-lock kernel.mem.kva.map_page #1
-no-lock kernel.mem.kva.release #1
-no-lock kernel.mem.kva.reserve #1
 no-lock kernel.mem.kva.shootdown #1
 no-lock kernel.mem.objcache._take_empty #1
 no-lock kernel.mem.objcache._take_full #1
-no-lock kernel.mem.objcache.destroy_object #1
-no-lock kernel.mem.page._claim_run #1
-no-lock kernel.mem.page.alloc #1
-no-lock kernel.mem.page.cache #1
 no-lock kernel.mem.page.cache #2
-no-lock kernel.mem.page.free #1
-no-lock kernel.mem.page.free #2
-no-lock kernel.mem.page.reuse #1
-no-lock kernel.mem.page.reuse #2
-no-lock kernel.mem.slab._free_slow #1
-no-lock kernel.mem.slab._return_zones #1
-no-lock kernel.mem.slab._sweep #1
-no-lock kernel.mem.slab.kmalloc_nowait #1
-release-early kernel.lwkt.ipiq.send_passive #1
-release-early kernel.lwkt.mutex._sleep #1
-release-early kernel.lwkt.sched._storage #1
-release-early kernel.lwkt.sched.acquire #1
-release-early kernel.lwkt.sleepq.wakeup_end_delayed #1
 release-early kernel.mem.kmalloc_obj._exchange #1
-release-early kernel.mem.kmalloc_obj._next_slab #1
-release-early kernel.mem.kmalloc_obj.alloc #1
-release-early kernel.mem.kmalloc_obj.free #1
-release-early kernel.mem.kva.flush #1
 release-early kernel.mem.kva.map_page #1
-release-early kernel.mem.kva.release #1
-release-early kernel.mem.kva.reserve #1
 release-early kernel.mem.kva.shootdown #1
 release-early kernel.mem.objcache._take_empty #1
 release-early kernel.mem.objcache._take_full #1
-release-early kernel.mem.objcache.destroy_object #1
-release-early kernel.mem.page._claim_run #1
-release-early kernel.mem.page.alloc #1
-release-early kernel.mem.page.cache #1
 release-early kernel.mem.page.cache #2
-release-early kernel.mem.page.free #1
-release-early kernel.mem.page.reuse #1
-release-early kernel.mem.slab._attempt #1
-release-early kernel.mem.slab._free_slow #1
-release-early kernel.mem.slab._return_zones #1
-release-early kernel.mem.slab._sweep #1
-release-early kernel.mem.slab.kmalloc_nowait #1
 skip-recheck kernel.mem.kmalloc_obj.free #1
 skip-recheck kernel.mem.kva._take #1
 skip-recheck kernel.mem.kva._wait_for #1

@@ -139,8 +139,8 @@ def _change(times: u64) -> None:
 def _look(times: u64) -> None:
     for _ in range(times):
         began = spin.update_begin(lock)
-        seen_left = left
-        seen_right = right
+        seen_left = left  # races: update_same() tells
+        seen_right = right  # races: update_same() tells
         if spin.update_same(lock, began):
             assert seen_left == seen_right, "torn, but said to be of one piece"
         else:

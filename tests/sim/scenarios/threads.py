@@ -325,6 +325,7 @@ def _refer(unused: u64) -> None:
     stage.store(1)
     for _ in range(3):
         world.point()
+        # races: one bit, of a thread that may change others
         assert ThreadFlag.EXITING not in td.flags
     td.refs.sub(1)
 
