@@ -72,6 +72,9 @@ KILLED = {
     "forget-message kernel.lwkt.sched.start_thread #1": ("births", "random", 0),
     "forget-message kernel.lwkt.sleepq._wakeup #1": ("one_sleeper", "random", 4),
     "forget-message kernel.lwkt.sleepq.wakeup_oncpu #1": ("on_one_cpu", "random", 4),
+    "forget-message kernel.mem.kmalloc_obj._advance #1": ("objects_retired", "race-random", 0),
+    "forget-message kernel.mem.kmalloc_obj._wait_for_grace #1": (
+        "objects_retired", "race-random", 0),
     "forget-message kernel.mem.kva._launch #1": ("reused_range", "random", 0),
     "forget-message kernel.mem.kva._wait_for #1": ("reused_range", "random", 0),
     "forget-message kernel.mem.kva.shootdown #1": ("shootdown", "random", 0),
@@ -90,6 +93,8 @@ KILLED = {
     "forget-wait kernel.lwkt.cpusync.deinterlock #1": ("standstill", "random", 1),
     "forget-wait kernel.lwkt.cpusync.interlock #1": ("standstill", "random", 0),
     "forget-wait kernel.lwkt.sched.acquire #1": ("giveaway_self", "random", 0),
+    "forget-wait kernel.mem.kmalloc_obj.drain #1": ("objects_retired", "race-random", 0),
+    "forget-wait kernel.mem.kva.flush #1": ("batches", "race-random", 0),
     "forget-wait kernel.mem.kva.shootdown #1": ("shootdown", "random", 8),
     "forget-wakeup kernel.lwkt.callout._call_due #1": ("stop_elsewhere", "random", 12),
     "forget-wakeup kernel.lwkt.callout.hardclock #1": ("timeout", "random", 1),
@@ -119,6 +124,13 @@ KILLED = {
     "forget-wakeup kernel.lwkt.sleepq.wakeup_end_delayed #2": ("delayed_two", "random", 1),
     "forget-wakeup kernel.lwkt.sleepq.wakeup_mycpu #1": ("on_own_cpu", "random", 0),
     "forget-wakeup kernel.lwkt.sleepq.wakeup_one #1": ("serializers", "random", 1),
+    "forget-wakeup kernel.mem.objcache._tell #1": ("object_put_is_told", "race-random", 0),
+    "forget-wakeup kernel.mem.objcache.destroy_object #1": (
+        "object_destroyed_is_told", "race-random", 0),
+    "forget-wakeup kernel.mem.objcache.put #1": ("object_put_is_told", "race-random", 0),
+    "forget-wakeup kernel.mem.page._tell #1": ("frame_freed_is_told", "race-random", 0),
+    "forget-wakeup kernel.mem.page.cache #1": ("frame_cached_is_told", "race-random", 0),
+    "forget-wakeup kernel.mem.page.free #1": ("frame_freed_is_told", "race-random", 0),
     "move-store kernel.lwkt.msgport._spin_putport #1": ("spin_port", "random", 2787),
     "move-store kernel.lwkt.msgport._thread_putport #1": ("forwarded", "pct", 12),
     "move-store kernel.lwkt.msgport._thread_replyport #1": ("synchronous", "pct", 3),
@@ -127,7 +139,11 @@ KILLED = {
     "move-store kernel.lwkt.sleepq._time_out #1": ("timeout", "pct", 59),
     "move-store kernel.lwkt.token._release_exclusive #1": ("exclusive", "tso-random", 19),
     "move-store kernel.mem.kmalloc_obj._next_slab #1": ("objects", "race-random", 0),
+    "move-store kernel.mem.kmalloc_obj.destroy #1": ("types_end", "race-random", 3),
+    "move-store kernel.mem.objcache._take_empty #1": ("object_cache_ends", "race-random", 0),
+    "move-store kernel.mem.objcache._take_full #1": ("object_cache_trimmed", "race-random", 0),
     "move-store kernel.mem.objcache.destroy_object #1": ("scarce_objects", "race-random", 8),
+    "move-store kernel.mem.page.cache #1": ("runs", "race-random", 52),
     "move-store kernel.mem.page.free #1": ("cached_page", "pct", 26),
     "move-store kernel.mem.slab._push_remote #1": ("retirement", "random", 36),
     "no-lock kernel.lwkt.callout._call_due #1": ("timeout", "random", 30),
@@ -169,28 +185,47 @@ KILLED = {
     "no-lock kernel.lwkt.sleepq.wait #1": ("one_sleeper", "random", 4),
     "no-lock kernel.lwkt.sleepq.wakeup_end_delayed #1": ("delayed_two", "race-random", 0),
     "no-lock kernel.lwkt.spin.trylock #1": ("spinlock_of_three", "random", 1),
+    "no-lock kernel.mem.kmalloc_obj._advance #1": ("type_ends_polled", "race-random", 0),
+    "no-lock kernel.mem.kmalloc_obj._exchange #1": ("objects_retired", "race-random", 0),
     "no-lock kernel.mem.kmalloc_obj._next_slab #1": ("objects", "race-random", 0),
+    "no-lock kernel.mem.kmalloc_obj._retire #1": ("types_end", "race-random", 0),
+    "no-lock kernel.mem.kmalloc_obj._return_slabs #1": ("type_ends_polled", "race-random", 0),
+    "no-lock kernel.mem.kmalloc_obj._surplus #1": ("objects_retired", "race-random", 0),
     "no-lock kernel.mem.kmalloc_obj.alloc #1": ("objects_preempted", "race-random", 0),
+    "no-lock kernel.mem.kmalloc_obj.create #1": ("types_end", "race-random", 0),
+    "no-lock kernel.mem.kmalloc_obj.destroy #1": ("types_end", "race-random", 0),
     "no-lock kernel.mem.kmalloc_obj.free #1": ("objects_preempted", "race-random", 0),
     "no-lock kernel.mem.kva._from_arena #1": ("cross_frees", "random", 0),
+    "no-lock kernel.mem.kva._to_arena #1": ("devices", "race-random", 3),
+    "no-lock kernel.mem.kva.drain #1": ("one_chain", "race-random", 0),
     "no-lock kernel.mem.kva.flush #1": ("reused_range", "race-random", 0),
+    "no-lock kernel.mem.kva.map_device #1": ("devices", "race-random", 0),
+    "no-lock kernel.mem.kva.map_page #1": ("cross_frees", "race-random", 0),
     "no-lock kernel.mem.kva.release #1": ("ranges_preempted", "race-random", 0),
     "no-lock kernel.mem.kva.reserve #1": ("shootdown", "race-random", 0),
+    "no-lock kernel.mem.kva.trim #1": ("devices", "race-random", 0),
+    "no-lock kernel.mem.objcache._empty #1": ("object_cache_trimmed", "race-random", 6),
     "no-lock kernel.mem.objcache._make #1": ("scarce_objects", "random", 6),
+    "no-lock kernel.mem.objcache._take_empty #1": ("object_cache_ends", "race-random", 0),
+    "no-lock kernel.mem.objcache._take_full #1": ("object_cache_trimmed", "race-random", 0),
     "no-lock kernel.mem.objcache.destroy_object #1": ("scarce_objects", "race-random", 0),
     "no-lock kernel.mem.objcache.get_nowait #1": ("object_cache_preempted", "pct", 211),
     "no-lock kernel.mem.objcache.put #1": ("object_cache_preempted", "pct", 166),
+    "no-lock kernel.mem.objcache.trim #1": ("object_cache_ends", "race-random", 0),
     "no-lock kernel.mem.page._claim_run #1": ("cached_page", "race-random", 3),
     "no-lock kernel.mem.page._claim_run #2": ("cached_page", "random", 0),
     "no-lock kernel.mem.page._pop #1": ("pages", "random", 0),
     "no-lock kernel.mem.page.alloc #1": ("cached_page", "race-random", 0),
     "no-lock kernel.mem.page.cache #1": ("cached_page", "race-random", 0),
+    "no-lock kernel.mem.page.cache #2": ("runs", "race-random", 0),
     "no-lock kernel.mem.page.free #1": ("cached_page", "race-random", 0),
     "no-lock kernel.mem.page.free #2": ("cached_page", "race-random", 0),
     "no-lock kernel.mem.page.reuse #1": ("cached_page", "race-random", 0),
     "no-lock kernel.mem.page.reuse #2": ("cached_page", "race-random", 3),
     "no-lock kernel.mem.slab._attempt #1": ("remote_free", "random", 85),
+    "no-lock kernel.mem.slab._free_large #1": ("kmalloc_lets_messages_in", "race-random", 0),
     "no-lock kernel.mem.slab._free_slow #1": ("chunks_preempted", "race-random", 0),
+    "no-lock kernel.mem.slab._kmalloc_class #1": ("kmalloc_lets_messages_in", "race-random", 0),
     "no-lock kernel.mem.slab._return_zones #1": ("retirement", "race-random", 0),
     "no-lock kernel.mem.slab._sweep #1": ("retirement", "race-random", 0),
     "no-lock kernel.mem.slab.free_address #1": ("chunks_preempted", "random", 0),
@@ -234,28 +269,48 @@ KILLED = {
     "release-early kernel.lwkt.sleepq.wait #1": ("one_sleeper", "random", 4),
     "release-early kernel.lwkt.sleepq.wakeup_end_delayed #1": ("delayed_two", "race-random", 0),
     "release-early kernel.lwkt.spin.trylock #1": ("spinlock_of_three", "random", 1),
+    "release-early kernel.mem.kmalloc_obj._advance #1": ("type_ends_polled", "race-random", 0),
+    "release-early kernel.mem.kmalloc_obj._exchange #1": ("objects_retired", "race-random", 0),
     "release-early kernel.mem.kmalloc_obj._next_slab #1": ("objects", "race-random", 0),
+    "release-early kernel.mem.kmalloc_obj._retire #1": ("types_end", "race-random", 0),
+    "release-early kernel.mem.kmalloc_obj._return_slabs #1": ("type_ends_polled", "race-random", 0),
+    "release-early kernel.mem.kmalloc_obj._surplus #1": ("objects_retired", "race-random", 0),
     "release-early kernel.mem.kmalloc_obj.alloc #1": ("objects_preempted", "race-random", 0),
+    "release-early kernel.mem.kmalloc_obj.create #1": ("types_end", "race-random", 0),
+    "release-early kernel.mem.kmalloc_obj.destroy #1": ("types_end", "race-random", 3),
     "release-early kernel.mem.kmalloc_obj.free #1": ("objects_preempted", "race-random", 0),
     "release-early kernel.mem.kva._from_arena #1": ("cross_frees", "random", 0),
+    "release-early kernel.mem.kva._to_arena #1": ("devices", "race-random", 3),
+    "release-early kernel.mem.kva.drain #1": ("one_chain", "race-random", 0),
     "release-early kernel.mem.kva.flush #1": ("reused_range", "race-random", 0),
+    "release-early kernel.mem.kva.map_device #1": ("devices", "race-random", 0),
+    "release-early kernel.mem.kva.map_page #1": ("cross_frees", "race-random", 0),
     "release-early kernel.mem.kva.release #1": ("ranges_preempted", "race-random", 0),
     "release-early kernel.mem.kva.reserve #1": ("shootdown", "race-random", 0),
+    "release-early kernel.mem.kva.trim #1": ("devices", "race-random", 0),
+    "release-early kernel.mem.objcache._empty #1": ("object_cache_trimmed", "race-random", 19),
     "release-early kernel.mem.objcache._make #1": ("scarce_objects", "random", 0),
+    "release-early kernel.mem.objcache._take_empty #1": ("object_cache_ends", "race-random", 0),
+    "release-early kernel.mem.objcache._take_full #1": ("object_cache_trimmed", "race-random", 0),
     "release-early kernel.mem.objcache.destroy_object #1": ("scarce_objects", "race-random", 8),
     "release-early kernel.mem.objcache.get_nowait #1": ("object_cache_preempted", "pct", 300),
     "release-early kernel.mem.objcache.put #1": ("object_cache_preempted", "pct", 211),
+    "release-early kernel.mem.objcache.trim #1": ("object_cache_ends", "race-random", 1),
     "release-early kernel.mem.page._claim_run #1": ("cached_page", "pct", 0),
     "release-early kernel.mem.page._claim_run #2": ("cached_page", "random", 3),
     "release-early kernel.mem.page._pop #1": ("pages", "random", 1),
     "release-early kernel.mem.page.alloc #1": ("cached_page", "race-random", 0),
     "release-early kernel.mem.page.cache #1": ("cached_page", "race-random", 0),
+    "release-early kernel.mem.page.cache #2": ("runs", "race-random", 52),
     "release-early kernel.mem.page.free #1": ("cached_page", "race-random", 0),
     "release-early kernel.mem.page.free #2": ("cached_page", "pct", 26),
     "release-early kernel.mem.page.reuse #1": ("cached_page", "race-random", 0),
     "release-early kernel.mem.page.reuse #2": ("cached_page", "random", 0),
     "release-early kernel.mem.slab._attempt #1": ("chunks_preempted", "race-random", 0),
+    "release-early kernel.mem.slab._free_large #1": ("kmalloc_lets_messages_in", "race-random", 0),
     "release-early kernel.mem.slab._free_slow #1": ("chunks_preempted", "race-random", 0),
+    "release-early kernel.mem.slab._kmalloc_class #1": (
+        "kmalloc_lets_messages_in", "race-random", 0),
     "release-early kernel.mem.slab._return_zones #1": ("retirement", "race-random", 0),
     "release-early kernel.mem.slab._sweep #1": ("retirement", "race-random", 0),
     "release-early kernel.mem.slab.free_address #1": ("chunks_preempted", "random", 0),
@@ -296,7 +351,16 @@ KILLED = {
     "skip-recheck kernel.lwkt.token._try #2": ("exclusive", "random", 10),
     "skip-recheck kernel.lwkt.token.getalltokens #1": ("any_order", "random", 0),
     "skip-recheck kernel.lwkt.token.held_any #1": ("recursive_beside_readers", "random", 0),
+    "skip-recheck kernel.mem.kmalloc_obj._return_slabs #1": ("objects_retired", "race-random", 0),
+    "skip-recheck kernel.mem.kmalloc_obj.create #1": ("types_end", "race-random", 0),
+    "skip-recheck kernel.mem.kmalloc_obj.drain #1": ("objects_retired", "race-random", 0),
+    "skip-recheck kernel.mem.kmalloc_obj.free #1": ("objects_taken_while_freed", "race-random", 33),
+    "skip-recheck kernel.mem.kva._take #1": ("one_chain", "race-random", 0),
     "skip-recheck kernel.mem.kva.map_range #1": ("shootdown", "random", 0),
+    "skip-recheck kernel.mem.objcache._empty #1": ("object_cache_ends", "race-random", 0),
+    "skip-recheck kernel.mem.page._search #1": ("runs", "race-random", 0),
+    "skip-recheck kernel.mem.page.wait #2": ("two_wait_for_frames", "race-random", 0),
+    "skip-recheck kernel.mem.slab._kmalloc_wait #1": ("kmalloc_waits", "race-random", 0),
     "skip-recheck kernel.mem.slab._push_remote #1": ("retirement", "random", 36),
     "skip-recheck kernel.mem.slab._return_zones #1": ("retirement", "random", 0),
     "skip-recheck kernel.mem.slab._small #1": ("remote_free", "random", 0),
@@ -335,11 +399,17 @@ KILLED = {
     "split-rmw kernel.lwkt.token._try_shared #2": ("shared", "random", 24),
     "split-rmw kernel.lwkt.token._try_shared #3": ("recursive_beside_readers", "random", 7108),
     "split-rmw kernel.lwkt.token.gettoken #1": ("exclusive", "random", 6),
+    "split-rmw kernel.mem.kmalloc_obj._mark #1": ("objects_taken_while_freed", "race-random", 22),
     "split-rmw kernel.mem.kmalloc_obj._unmark #1": ("objects_freed_at_once", "random", 5),
     "split-rmw kernel.mem.kmalloc_obj.free #1": ("objects_freed_at_once", "random", 0),
+    "split-rmw kernel.mem.objcache._wait #1": ("two_wait_for_objects", "race-random", 14),
+    "split-rmw kernel.mem.objcache._wait #2": ("two_wait_for_objects", "race-random", 20),
+    "split-rmw kernel.mem.page._account #1": ("cached_pages", "race-random", 0),
     "split-rmw kernel.mem.slab._collect #1": ("retirement", "tso-random", 4),
     "split-rmw kernel.mem.slab._deactivate #1": ("remote_free", "tso-random", 23),
+    "split-rmw kernel.mem.slab._push_remote #1": ("remote_free_by_two", "race-random", 33),
     "split-rmw kernel.mem.slab._push_remote #2": ("retirement", "tso-random", 0),
+    "split-rmw kernel.mem.slab._push_remote #3": ("remote_free_by_two", "race-random", 7),
 }
 
 # name: why it cannot be told from the original
@@ -421,66 +491,26 @@ EQUIVALENT = {
 # Neither killed nor shown to be equivalent, by what the scenarios do not do.
 _UNMET = """
 forget-message kernel.lwkt.sleepq._timeout #1
-forget-message kernel.mem.kmalloc_obj._advance #1
-forget-message kernel.mem.kmalloc_obj._wait_for_grace #1
 forget-poll kernel.mem.kva._wait_for #1
 forget-poll kernel.mem.slab._left #1
 forget-wait kernel.mem.kmalloc_obj._wait_for_grace #1
-forget-wait kernel.mem.kmalloc_obj.drain #1
 forget-wait kernel.mem.kva._next_batch #1
 forget-wakeup kernel.lwkt.sched._send_off #1
-forget-wakeup kernel.mem.page._tell #1
-move-store kernel.mem.kmalloc_obj.destroy #1
 move-store kernel.mem.objcache._make #1
-move-store kernel.mem.objcache._take_full #1
 move-store kernel.mem.page._put_back #1
 move-store kernel.mem.page.init #1
-no-lock kernel.mem.kmalloc_obj._advance #1
 no-lock kernel.mem.kmalloc_obj._any #1
 no-lock kernel.mem.kmalloc_obj._drop #1
-no-lock kernel.mem.kmalloc_obj._retire #1
-no-lock kernel.mem.kmalloc_obj._return_slabs #1
 no-lock kernel.mem.kmalloc_obj._sort #1
-no-lock kernel.mem.kmalloc_obj._surplus #1
-no-lock kernel.mem.kmalloc_obj.create #1
-no-lock kernel.mem.kmalloc_obj.destroy #1
-no-lock kernel.mem.kva._to_arena #1
-no-lock kernel.mem.kva.drain #1
-no-lock kernel.mem.kva.map_device #1
-no-lock kernel.mem.kva.trim #1
-no-lock kernel.mem.objcache._empty #1
-no-lock kernel.mem.objcache.trim #1
 no-lock kernel.mem.page._put_back #1
-no-lock kernel.mem.slab._free_large #1
-no-lock kernel.mem.slab._kmalloc_class #1
-release-early kernel.mem.kmalloc_obj._advance #1
 release-early kernel.mem.kmalloc_obj._any #1
 release-early kernel.mem.kmalloc_obj._drop #1
-release-early kernel.mem.kmalloc_obj._retire #1
-release-early kernel.mem.kmalloc_obj._return_slabs #1
 release-early kernel.mem.kmalloc_obj._sort #1
-release-early kernel.mem.kmalloc_obj._surplus #1
-release-early kernel.mem.kmalloc_obj.create #1
-release-early kernel.mem.kmalloc_obj.destroy #1
-release-early kernel.mem.kva._to_arena #1
-release-early kernel.mem.kva.drain #1
-release-early kernel.mem.kva.map_device #1
-release-early kernel.mem.kva.trim #1
-release-early kernel.mem.objcache._empty #1
-release-early kernel.mem.objcache.trim #1
 release-early kernel.mem.page._put_back #1
-release-early kernel.mem.slab._free_large #1
-release-early kernel.mem.slab._kmalloc_class #1
 skip-recheck kernel.lwkt.mutex._sleep #1
 skip-recheck kernel.mem.kmalloc_obj._exchange #1
-skip-recheck kernel.mem.kmalloc_obj._return_slabs #1
-skip-recheck kernel.mem.kmalloc_obj.create #1
 skip-recheck kernel.mem.kmalloc_obj.create #2
-skip-recheck kernel.mem.kmalloc_obj.drain #1
 skip-recheck kernel.mem.kva._give #1
-skip-recheck kernel.mem.objcache._empty #1
-skip-recheck kernel.mem.page._search #1
-skip-recheck kernel.mem.slab._kmalloc_wait #1
 skip-recheck kernel.mem.slab.init #1
 skip-recheck kernel.mem.slab.init #2
 weaken-order kernel.mem.page.init #1
@@ -488,43 +518,16 @@ weaken-order kernel.mem.page.init #1
 _SURVIVING = """
 forget-poll kernel.lwkt.sched._choose #1
 forget-poll kernel.lwkt.sched.acquire #1
-forget-wait kernel.mem.kva.flush #1
-forget-wakeup kernel.mem.objcache._tell #1
-forget-wakeup kernel.mem.objcache.destroy_object #1
-forget-wakeup kernel.mem.objcache.put #1
-forget-wakeup kernel.mem.page.cache #1
-forget-wakeup kernel.mem.page.free #1
-move-store kernel.mem.objcache._take_empty #1
-move-store kernel.mem.page.cache #1
-no-lock kernel.mem.kmalloc_obj._exchange #1
-no-lock kernel.mem.kva.map_page #1
 no-lock kernel.mem.kva.shootdown #1
-no-lock kernel.mem.objcache._take_empty #1
-no-lock kernel.mem.objcache._take_full #1
-no-lock kernel.mem.page.cache #2
-release-early kernel.mem.kmalloc_obj._exchange #1
-release-early kernel.mem.kva.map_page #1
 release-early kernel.mem.kva.shootdown #1
-release-early kernel.mem.objcache._take_empty #1
-release-early kernel.mem.objcache._take_full #1
-release-early kernel.mem.page.cache #2
-skip-recheck kernel.mem.kmalloc_obj.free #1
-skip-recheck kernel.mem.kva._take #1
 skip-recheck kernel.mem.kva._wait_for #1
 skip-recheck kernel.mem.page.wait #1
-skip-recheck kernel.mem.page.wait #2
 split-rmw kernel.lwkt.ipiq.process #1
 split-rmw kernel.lwkt.spin.trylock #2
 split-rmw kernel.lwkt.splz.run_pending #2
-split-rmw kernel.mem.kmalloc_obj._mark #1
-split-rmw kernel.mem.objcache._wait #1
-split-rmw kernel.mem.objcache._wait #2
-split-rmw kernel.mem.page._account #1
 split-rmw kernel.mem.page.wait #1
 split-rmw kernel.mem.page.wait #2
 split-rmw kernel.mem.slab._kfree_remote #1
-split-rmw kernel.mem.slab._push_remote #1
-split-rmw kernel.mem.slab._push_remote #3
 """
 OPEN = {
     **dict.fromkeys(_UNMET.split("\n")[1:-1], "no scenario comes by"),

@@ -122,6 +122,9 @@ def interrupt(cpu: u32, vector: u32) -> None:
 def owned(start: u64, size: u64) -> None:
     """So many bytes are this CPU's, in a critical section: other accesses fail the run.  Per-CPU
     storage is meant for all CPUs.  Called by what on_each() calls."""
+@extern("sim_disown")
+def disown(start: u64) -> None:
+    """What owned() said of bytes elsewhere than in per-CPU storage ends here."""
 @extern("sim_point")
 def point() -> None:
     """Anybody may go on here."""
@@ -159,6 +162,7 @@ pieces: Array[Piece, MAX_THREADS] = zeroed(Array[Piece, MAX_THREADS])
 stacks: u64 = 0
 hasty_ticks: u32 = 0
 ram: u64 = 0                            # bytes of memory, where a scenario has any
+space: u64 = 0                          # bytes of kernel space to map it in
 regions: Array[Region, 1] = zeroed(Array[Region, 1])
 before: Fn[[], None] = nothing
 each: Fn[[], None] = nothing
@@ -218,10 +222,12 @@ def clocks(hasty: u32 = 0) -> None:
     hasty_ticks = hasty
 
 
-def memory(size: u64) -> None:
-    """There are `size` bytes of memory, and as much room in kernel space to map pages in."""
-    global ram
+def memory(size: u64, room: u64 = 0) -> None:
+    """There are `size` bytes of memory, and as much room in kernel space to map pages in, or
+    `room`."""
+    global ram, space
     ram = size
+    space = room if room != 0 else size
 
 
 def to_quiescence() -> None:
@@ -259,7 +265,7 @@ def create(percpu: u64, size: u64) -> None:
     _layout(percpu, size, u64(address_of(ref(gd.curthread))), sizeof(Thread),
             offsetof(Thread, "critcount"))
     if ram != 0:
-        _ram(ram, ram)
+        _ram(ram, space)
         regions[0].base = PhysAddr(PAGE_SIZE)       # 0 is no frame's address
         regions[0].size = ram - PAGE_SIZE
         regions[0].kind = MemoryKind.USABLE
@@ -360,7 +366,7 @@ def memory_regions() -> Slice[Region]:
 
 @implements(contract.kernel_space)
 def kernel_space() -> tuple[VirtAddr, u64]:
-    return (VirtAddr(_space()), ram)
+    return (VirtAddr(_space()), space)
 
 
 @implements(upcalls.cpu_init)
