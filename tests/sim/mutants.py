@@ -83,11 +83,13 @@ KILLED = {
     "forget-poll kernel.lwkt.crit.crit_exit #1": ("standstill", "random", 0),
     "forget-poll kernel.lwkt.ipiq._make_room #1": ("full", "pct", 1),
     "forget-poll kernel.lwkt.ipiq.wait #1": ("waited_for", "random", 2),
+    "forget-poll kernel.lwkt.sched._choose #1": ("holder_asks_later", "race-random", 0),
     "forget-poll kernel.lwkt.sched.switch #1": ("switch_in_section", "random", 0),
     "forget-poll kernel.lwkt.sched.yield_ #1": ("yield_in_section", "random", 0),
     "forget-poll kernel.lwkt.splz.crit_exit_pending #1": ("standstill", "random", 0),
     "forget-poll kernel.lwkt.splz.run_pending #1": ("one_sleeper", "random", 4),
     "forget-poll kernel.lwkt.splz.splz_check #1": ("one_sleeper", "random", 4),
+    "forget-poll kernel.mem.slab._left #1": ("kmalloc_lets_messages_in", "pct", 122),
     "forget-poll kernel.mem.slab.free_address #1": ("remote_free", "random", 64),
     "forget-wait kernel.lwkt.callout.stop #1": ("stop_while_set", "random", 0),
     "forget-wait kernel.lwkt.cpusync.deinterlock #1": ("standstill", "random", 1),
@@ -112,6 +114,7 @@ KILLED = {
     "forget-wakeup kernel.lwkt.sched._choose #1": ("sorted_reacquire", "random", 1),
     "forget-wakeup kernel.lwkt.sched._enqueue #1": ("priorities", "random", 0),
     "forget-wakeup kernel.lwkt.sched._schedule_remote #1": ("remote_schedule", "random", 0),
+    "forget-wakeup kernel.lwkt.sched._send_off #1": ("end_awaited", "race-random", 0),
     "forget-wakeup kernel.lwkt.sched._start #1": ("births", "random", 0),
     "forget-wakeup kernel.lwkt.sched.rotate #1": ("rotation", "random", 0),
     "forget-wakeup kernel.lwkt.serialize.leave #1": ("serializers", "random", 1),
@@ -140,6 +143,7 @@ KILLED = {
     "move-store kernel.lwkt.token._release_exclusive #1": ("exclusive", "tso-random", 19),
     "move-store kernel.mem.kmalloc_obj._next_slab #1": ("objects", "race-random", 0),
     "move-store kernel.mem.kmalloc_obj.destroy #1": ("types_end", "race-random", 3),
+    "move-store kernel.mem.objcache._make #1": ("object_cache_trimmed", "race-random", 0),
     "move-store kernel.mem.objcache._take_empty #1": ("object_cache_ends", "race-random", 0),
     "move-store kernel.mem.objcache._take_full #1": ("object_cache_trimmed", "race-random", 0),
     "move-store kernel.mem.objcache.destroy_object #1": ("scarce_objects", "race-random", 8),
@@ -190,6 +194,7 @@ KILLED = {
     "no-lock kernel.mem.kmalloc_obj._next_slab #1": ("objects", "race-random", 0),
     "no-lock kernel.mem.kmalloc_obj._retire #1": ("types_end", "race-random", 0),
     "no-lock kernel.mem.kmalloc_obj._return_slabs #1": ("type_ends_polled", "race-random", 0),
+    "no-lock kernel.mem.kmalloc_obj._sort #1": ("objects_retired", "race-random", 0),
     "no-lock kernel.mem.kmalloc_obj._surplus #1": ("objects_retired", "race-random", 0),
     "no-lock kernel.mem.kmalloc_obj.alloc #1": ("objects_preempted", "race-random", 0),
     "no-lock kernel.mem.kmalloc_obj.create #1": ("types_end", "race-random", 0),
@@ -274,6 +279,7 @@ KILLED = {
     "release-early kernel.mem.kmalloc_obj._next_slab #1": ("objects", "race-random", 0),
     "release-early kernel.mem.kmalloc_obj._retire #1": ("types_end", "race-random", 0),
     "release-early kernel.mem.kmalloc_obj._return_slabs #1": ("type_ends_polled", "race-random", 0),
+    "release-early kernel.mem.kmalloc_obj._sort #1": ("objects_retired", "race-random", 0),
     "release-early kernel.mem.kmalloc_obj._surplus #1": ("objects_retired", "race-random", 0),
     "release-early kernel.mem.kmalloc_obj.alloc #1": ("objects_preempted", "race-random", 0),
     "release-early kernel.mem.kmalloc_obj.create #1": ("types_end", "race-random", 0),
@@ -351,14 +357,17 @@ KILLED = {
     "skip-recheck kernel.lwkt.token._try #2": ("exclusive", "random", 10),
     "skip-recheck kernel.lwkt.token.getalltokens #1": ("any_order", "random", 0),
     "skip-recheck kernel.lwkt.token.held_any #1": ("recursive_beside_readers", "random", 0),
+    "skip-recheck kernel.mem.kmalloc_obj._exchange #1": ("type_ends_polled", "race-random", 0),
     "skip-recheck kernel.mem.kmalloc_obj._return_slabs #1": ("objects_retired", "race-random", 0),
     "skip-recheck kernel.mem.kmalloc_obj.create #1": ("types_end", "race-random", 0),
     "skip-recheck kernel.mem.kmalloc_obj.drain #1": ("objects_retired", "race-random", 0),
     "skip-recheck kernel.mem.kmalloc_obj.free #1": ("objects_taken_while_freed", "race-random", 33),
+    "skip-recheck kernel.mem.kva._give #1": ("one_chain", "race-random", 0),
     "skip-recheck kernel.mem.kva._take #1": ("one_chain", "race-random", 0),
     "skip-recheck kernel.mem.kva.map_range #1": ("shootdown", "random", 0),
     "skip-recheck kernel.mem.objcache._empty #1": ("object_cache_ends", "race-random", 0),
     "skip-recheck kernel.mem.page._search #1": ("runs", "race-random", 0),
+    "skip-recheck kernel.mem.page.wait #1": ("frame_freed_is_told", "pct", 4),
     "skip-recheck kernel.mem.page.wait #2": ("two_wait_for_frames", "race-random", 0),
     "skip-recheck kernel.mem.slab._kmalloc_wait #1": ("kmalloc_waits", "race-random", 0),
     "skip-recheck kernel.mem.slab._push_remote #1": ("retirement", "random", 36),
@@ -368,6 +377,7 @@ KILLED = {
     "split-rmw kernel.lwkt.cpumask.AtomicCpumask.discard #1": (
         "serializer_handler", "tso-random", 234),
     "split-rmw kernel.lwkt.cpumask.AtomicCpumask.take #1": ("passive_and_asked", "tso-random", 12),
+    "split-rmw kernel.lwkt.ipiq.process #1": ("masters_interrupted", "race-random", 425),
     "split-rmw kernel.lwkt.sched._choose #1": ("level", "pct", 33),
     "split-rmw kernel.lwkt.sched._dequeue #1": ("delayed_two", "pct", 18),
     "split-rmw kernel.lwkt.sched._enqueue #1": ("removal", "random", 288),
@@ -387,6 +397,7 @@ KILLED = {
     "split-rmw kernel.lwkt.spin.lock #1": ("spinlock_of_three", "random", 0),
     "split-rmw kernel.lwkt.spin.lock_shared #1": ("spinlock_shared", "random", 0),
     "split-rmw kernel.lwkt.spin.trylock #1": ("spinlock_of_three", "random", 3),
+    "split-rmw kernel.lwkt.spin.trylock #2": ("spinlock_tried_after_sharing", "race-random", 2),
     "split-rmw kernel.lwkt.spin.unlock #1": ("spinlock_of_three", "random", 6),
     "split-rmw kernel.lwkt.spin.unlock_shared #1": ("spinlock_shared", "random", 3),
     "split-rmw kernel.lwkt.splz.run_pending #1": ("timeout", "random", 30),
@@ -405,8 +416,11 @@ KILLED = {
     "split-rmw kernel.mem.objcache._wait #1": ("two_wait_for_objects", "race-random", 14),
     "split-rmw kernel.mem.objcache._wait #2": ("two_wait_for_objects", "race-random", 20),
     "split-rmw kernel.mem.page._account #1": ("cached_pages", "race-random", 0),
+    "split-rmw kernel.mem.page.wait #1": ("two_wait_for_frames", "race-random", 20),
+    "split-rmw kernel.mem.page.wait #2": ("two_wait_for_frames", "race-random", 5),
     "split-rmw kernel.mem.slab._collect #1": ("retirement", "tso-random", 4),
     "split-rmw kernel.mem.slab._deactivate #1": ("remote_free", "tso-random", 23),
+    "split-rmw kernel.mem.slab._kfree_remote #1": ("remote_free_by_two", "random", 4716),
     "split-rmw kernel.mem.slab._push_remote #1": ("remote_free_by_two", "race-random", 33),
     "split-rmw kernel.mem.slab._push_remote #2": ("retirement", "tso-random", 0),
     "split-rmw kernel.mem.slab._push_remote #3": ("remote_free_by_two", "race-random", 7),
@@ -492,42 +506,28 @@ EQUIVALENT = {
 _UNMET = """
 forget-message kernel.lwkt.sleepq._timeout #1
 forget-poll kernel.mem.kva._wait_for #1
-forget-poll kernel.mem.slab._left #1
 forget-wait kernel.mem.kmalloc_obj._wait_for_grace #1
 forget-wait kernel.mem.kva._next_batch #1
-forget-wakeup kernel.lwkt.sched._send_off #1
-move-store kernel.mem.objcache._make #1
 move-store kernel.mem.page._put_back #1
 move-store kernel.mem.page.init #1
 no-lock kernel.mem.kmalloc_obj._any #1
 no-lock kernel.mem.kmalloc_obj._drop #1
-no-lock kernel.mem.kmalloc_obj._sort #1
 no-lock kernel.mem.page._put_back #1
 release-early kernel.mem.kmalloc_obj._any #1
 release-early kernel.mem.kmalloc_obj._drop #1
-release-early kernel.mem.kmalloc_obj._sort #1
 release-early kernel.mem.page._put_back #1
 skip-recheck kernel.lwkt.mutex._sleep #1
-skip-recheck kernel.mem.kmalloc_obj._exchange #1
 skip-recheck kernel.mem.kmalloc_obj.create #2
-skip-recheck kernel.mem.kva._give #1
 skip-recheck kernel.mem.slab.init #1
 skip-recheck kernel.mem.slab.init #2
 weaken-order kernel.mem.page.init #1
 """
 _SURVIVING = """
-forget-poll kernel.lwkt.sched._choose #1
 forget-poll kernel.lwkt.sched.acquire #1
 no-lock kernel.mem.kva.shootdown #1
 release-early kernel.mem.kva.shootdown #1
 skip-recheck kernel.mem.kva._wait_for #1
-skip-recheck kernel.mem.page.wait #1
-split-rmw kernel.lwkt.ipiq.process #1
-split-rmw kernel.lwkt.spin.trylock #2
 split-rmw kernel.lwkt.splz.run_pending #2
-split-rmw kernel.mem.page.wait #1
-split-rmw kernel.mem.page.wait #2
-split-rmw kernel.mem.slab._kfree_remote #1
 """
 OPEN = {
     **dict.fromkeys(_UNMET.split("\n")[1:-1], "no scenario comes by"),

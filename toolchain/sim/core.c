@@ -763,6 +763,13 @@ void hook_crit_enter(void) {
 void hook_crit_exit(void) __asm__("kpy.hook.crit_exit.kernel.lwkt.crit.crit_exit");
 void hook_crit_exit(void) { kernel_crit_exit(); }
 
+/* Not by way of Python, on whose stack no other CPU can go on; in builds that have memory. */
+__asm__(".text\n.weak \"kernel.mem.page.wait\"\n"
+        ".globl \"kpy.hook.page_wait.kernel.mem.page.wait\"\n"
+        ".type \"kpy.hook.page_wait.kernel.mem.page.wait\", @function\n"
+        "\"kpy.hook.page_wait.kernel.mem.page.wait\":\n"
+        "  jmp *\"kernel.mem.page.wait\"@GOTPCREL(%rip)\n");
+
 /* ---- the machine contract */
 
 #define CONTRACT(name) __asm__("kernel.machine.contract." name)
