@@ -113,10 +113,11 @@ def send(target: Ptr[Globaldata], func: IpiFn, arg1: u64, arg2: u64) -> u32:
     Context  any with interrupts enabled or enableable; not between descheduling and switching.
     Returns  the sequence number for wait(); 0 to this CPU.
     """
-    if target is mycpu():
-        func(arg1, arg2)
-        return 0
     crit.crit_enter()
+    if target is mycpu():
+        func(arg1, arg2)                # P4
+        crit.crit_exit()
+        return 0
     seq = _put(target, func, arg1, arg2)
     _ring(target)
     crit.crit_exit()
@@ -125,10 +126,11 @@ def send(target: Ptr[Globaldata], func: IpiFn, arg1: u64, arg2: u64) -> u32:
 
 def send_passive(target: Ptr[Globaldata], func: IpiFn, arg1: u64, arg2: u64) -> u32:
     """send() without the doorbell: executed when `target` next looks, a tick later at most."""
-    if target is mycpu():
-        func(arg1, arg2)
-        return 0
     crit.crit_enter()
+    if target is mycpu():
+        func(arg1, arg2)                # P4
+        crit.crit_exit()
+        return 0
     seq = _put(target, func, arg1, arg2)
     gd.counters.ipiq_passive += 1
     crit.crit_exit()

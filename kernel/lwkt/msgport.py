@@ -259,7 +259,7 @@ def abortmsg(msg: Ptr[Msg]) -> None:
 
     The flags are the target's while the message is in flight (M1): the sender only reads them.
     """
-    flags_now = volatile_load(msg.flags)
+    flags_now = volatile_load(msg.flags)    # races: for flags that the target leaves alone
     if MsgFlag.DONE not in flags_now and MsgFlag.ABORTABLE in flags_now and not msg.abort_asked:
         msg.abort_asked = True
         ktr.log(ktr.Event.MSG_ABORT, u64(address_of(msg)), u64(address_of(msg.target_port)))
@@ -324,12 +324,12 @@ def _thread_putport(port: Ptr[Port], msg: Ptr[Msg]) -> i32:
     msg.target_port = port
     owner = unwrap(port.td)
     crit.crit_enter()
-    if owner.gd is mycpu():
+    if volatile_load(owner.gd) is mycpu():      # R6 of sched
         _push(port, msg)
         _wake_thread(port, owner)
     else:
         msg.flags |= MsgFlag.INTRANSIT
-        ipiq.send(owner.gd, _thread_put_remote, u64(address_of(msg)), 0)
+        ipiq.send(volatile_load(owner.gd), _thread_put_remote, u64(address_of(msg)), 0)
     crit.crit_exit()
     return EASYNC
 
@@ -339,11 +339,11 @@ def _thread_put_remote(arg: u64, unused: u64) -> None:
     msg = pointer_at(Msg, VirtAddr(arg))        # safe: in flight, so nobody else's
     port = msg.target_port
     owner = unwrap(port.td)
-    if owner.gd is mycpu():
+    if volatile_load(owner.gd) is mycpu():      # R6 of sched
         _push(port, msg)
         _wake_thread(port, owner)
     else:
-        ipiq.send(owner.gd, _thread_put_remote, arg, 0)
+        ipiq.send(volatile_load(owner.gd), _thread_put_remote, arg, 0)
 
 
 def _thread_waitport(port: Ptr[Port], how: sleepq.SleepFlag) -> Ptr[Msg] | None:
@@ -363,6 +363,7 @@ def _thread_waitmsg(msg: Ptr[Msg], how: sleepq.SleepFlag) -> i32:
     port = msg.reply_port
     kassert(port.td is curthread(), "only the owner of the reply port waits")
     crit.crit_enter()
+    # races: DONE is set on this CPU, the rest is the target's
     while MsgFlag.DONE not in volatile_load(msg.flags):
         port.flags |= PortFlag.WAITING
         sleepq.lwkt_sleep("waitmsg")
@@ -376,11 +377,11 @@ def _thread_waitmsg(msg: Ptr[Msg], how: sleepq.SleepFlag) -> i32:
 def _thread_replyport(port: Ptr[Port], msg: Ptr[Msg]) -> None:
     owner = unwrap(port.td)
     crit.crit_enter()
-    if owner.gd is mycpu():
+    if volatile_load(owner.gd) is mycpu():      # R6 of sched
         _thread_reply_here(port, owner, msg)
     else:
         msg.flags |= MsgFlag.INTRANSIT
-        ipiq.send(owner.gd, _thread_reply_remote, u64(address_of(msg)), 0)
+        ipiq.send(volatile_load(owner.gd), _thread_reply_remote, u64(address_of(msg)), 0)
     crit.crit_exit()
 
 
@@ -388,10 +389,10 @@ def _thread_reply_remote(arg: u64, unused: u64) -> None:
     msg = pointer_at(Msg, VirtAddr(arg))        # safe: in flight, so nobody else's
     port = msg.reply_port
     owner = unwrap(port.td)
-    if owner.gd is mycpu():
+    if volatile_load(owner.gd) is mycpu():      # R6 of sched
         _thread_reply_here(port, owner, msg)
     else:
-        ipiq.send(owner.gd, _thread_reply_remote, arg, 0)
+        ipiq.send(volatile_load(owner.gd), _thread_reply_remote, arg, 0)
 
 
 def _thread_reply_here(port: Ptr[Port], owner: Ptr[Thread], msg: Ptr[Msg]) -> None:
@@ -457,6 +458,7 @@ def _spin_waitport(port: Ptr[Port], how: sleepq.SleepFlag) -> Ptr[Msg] | None:
 def _spin_waitmsg(msg: Ptr[Msg], how: sleepq.SleepFlag) -> i32:
     port = msg.reply_port
     spin.lock(port.lock)
+    # races: DONE is set under this lock, the rest is the target's
     while MsgFlag.DONE not in msg.flags:
         msg.waited = True
         sleepq.ssleep(u64(address_of(msg)), port.lock, how, "waitmsg", 0)

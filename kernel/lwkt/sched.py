@@ -93,7 +93,7 @@ def schedule(td: Ptr[Thread]) -> None:
     Context  any but between descheduling oneself and switching (R2).
     """
     crit.crit_enter()
-    owner = td.gd
+    owner = volatile_load(td.gd)        # R6
     if owner is not mycpu():
         ipiq.send(owner, _schedule_remote, u64(address_of(td)), 0)
     elif _may_queue(td):
@@ -282,7 +282,7 @@ def _send_off(prev: Ptr[Thread]) -> None:
     target = prev.migrate_gd
     if target is not None and ThreadFlag.PREEMPT_LOCK not in prev.flags:
         prev.migrate_gd = None
-        prev.gd = target
+        volatile_store(prev.gd, target)         # after all else: R6
         ktr.log(ktr.Event.MIGRATE, u64(address_of(prev)), target.cpuid)
         ipiq.send(target, _arrived, u64(address_of(prev)), 0)
     elif ThreadFlag.EXITING in prev.flags:
@@ -442,6 +442,7 @@ def acquire(td: Ptr[Thread]) -> None:
     Context  thread, interrupts enabled.
     """
     crit.crit_enter()
+    # races: MIGRATING is set before anybody is told of the thread
     kassert(ThreadFlag.MIGRATING in td.flags and td.gd is not mycpu())
     while bits_of(volatile_load(td.flags) & OFF_CPU) != 0:
         ipiq.process(0)             # that CPU may wait for us
@@ -457,7 +458,7 @@ def acquire(td: Ptr[Thread]) -> None:
 def _hand_over(arg: u64, to: u64) -> None:
     """On the CPU that gave the thread away: it is that of CPU `to` from here on."""
     # safe: acquire() waits for this; Globaldatas stay
-    pointer_at(Thread, VirtAddr(arg)).gd = pointer_at(Globaldata, VirtAddr(to))
+    volatile_store(pointer_at(Thread, VirtAddr(arg)).gd, pointer_at(Globaldata, VirtAddr(to)))
 
 
 def _arrived(arg: u64, unused: u64) -> None:

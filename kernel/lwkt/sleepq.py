@@ -271,28 +271,18 @@ def _wakeup_remote(ident: u64, how: u64) -> None:
 
 
 def _timeout(timer: Ptr[callout.Callout]) -> None:
-    """The time of a sleep is over.  On the softclock thread of the CPU where the sleep began."""
+    """The time of a sleep is over.  On the softclock thread of the CPU where the sleep began, which
+    tsleep() does not leave before it has stopped the callout."""
     # safe: tsleep() stops the callout before it ends
     td = pointer_at(Thread, VirtAddr(timer.arg))
     crit.crit_enter()
-    if td.gd is not mycpu():
-        ipiq.send(td.gd, _timeout_remote, timer.arg, 0)
-    else:
-        _time_out(td)
-    crit.crit_exit()
-
-
-def _timeout_remote(arg: u64, unused: u64) -> None:
-    td = pointer_at(Thread, VirtAddr(arg))
-    _time_out(td)
-
-
-def _time_out(td: Ptr[Thread]) -> None:
+    kassert(td.gd is mycpu())
     if ThreadFlag.TSLEEPQ in td.flags and ThreadFlag.TSLEEP_DESCHEDULED in td.flags:
         remove(td)
         td.flags &= ~ThreadFlag.TSLEEP_DESCHEDULED
         td.flags |= ThreadFlag.TIMEOUT
         sched.schedule(td)
+    crit.crit_exit()
 
 
 def _hash(ident: u64) -> u64:

@@ -156,8 +156,7 @@ def create(kind: Ptr[ObjType], size: u64) -> None:
         kind.size = (size + align - 1) & ~(align - 1)
     kind.per_slab = u32((SLAB_SIZE - sizeof(ObjSlab) - 64) * 8 // (kind.size * 8 + 64 + 1))
     assert kind.per_slab != 0, "objects too large for kmalloc_obj"
-    while _first(kind.per_slab, kind.size) + kind.per_slab * kind.size > SLAB_SIZE:
-        kind.per_slab -= 1
+    assert _first(kind.per_slab, kind.size) + kind.per_slab * kind.size <= SLAB_SIZE
     kind.lock.name = kind.kind.name
     with types_lock:
         for i in range(MAX_TYPES):
@@ -210,8 +209,8 @@ def free(kind: Ptr[ObjType], item: u64) -> None:
     at = slab.findex.add(1, order="relaxed")
     slab.fobjs[at % slab.count] = item
 
-    while slab.xindex.load_relaxed() != at:         # those before us are in critical sections too
-        pause()
+    while slab.xindex.load_acquire() != at:         # those before us are in critical sections too
+        pause()                                     # ... and what they stored goes with ours
     slab.xindex.store(wrapping(at + 1), order="release")
 
     malloc_type.discount(kind.kind, kind.size)
@@ -341,12 +340,14 @@ def poll() -> None:
 
     Once a second, on each CPU; sorting is the first one's.  Context: thread, no spinlock.
     """
-    for i in range(MAX_TYPES):
-        kind = types[i]
-        if kind is not None and gd.cpuid == 0:
-            _sort(kind)
-            while (slab := _surplus(kind)) is not None:
-                _retire(slab)
+    if gd.cpuid == 0:
+        for i in range(MAX_TYPES):
+            with types_lock:                    # that it does not end meanwhile
+                kind = types[i]
+                if kind is not None:
+                    _sort(kind)
+                    while (slab := _surplus(kind)) is not None:
+                        _retire(slab)
     _advance()
 
 
@@ -376,30 +377,28 @@ def drain() -> None:
     Context  thread, no spinlock.
     """
     _advance()
-    while local.grace.flying:
+    while local.grace.flying:           # races: who interrupts may end it, but not begin again
         _wait_for_grace()
         _advance()
     _return_slabs(0)
 
 
 def _drop(kind: Ptr[ObjType], slab: Ptr[ObjSlab] | None) -> None:
-    """A CPU's slab is nobody's now."""
+    """A CPU's slab is nobody's now.  The type is nobody's either: no lock."""
     if slab is not None:
-        with kind.lock:
-            kind.partial.push_back(slab)
+        kind.partial.push_back(slab)
 
 
 def _any(kind: Ptr[ObjType]) -> Ptr[ObjSlab] | None:
-    """Take a slab off any list of its type."""
-    with kind.lock:
-        slab = kind.partial.pop_front()
-        if slab is None:
-            slab = kind.full.pop_front()
-        if slab is None:
-            slab = kind.empty.pop_front()
-        if slab is not None:
-            kind.nslabs -= 1
-        return slab
+    """Take a slab off any list of a type that is nobody's any more."""
+    slab = kind.partial.pop_front()
+    if slab is None:
+        slab = kind.full.pop_front()
+    if slab is None:
+        slab = kind.empty.pop_front()
+    if slab is not None:
+        kind.nslabs -= 1
+    return slab
 
 
 def _sort(kind: Ptr[ObjType]) -> None:

@@ -49,7 +49,6 @@ from kpy import (
     implements,
     inline,
     panic,
-    pause,
     pointer_at,
     ref,
     sizeof,
@@ -362,8 +361,7 @@ def shootdown(va: u64, pages: u64) -> None:
 
     Context  thread, interrupts enabled, no spinlock.
     """
-    crit.crit_enter()
-    machine.pmap_invalidate(VirtAddr(va), pages)
+    machine.pmap_invalidate(VirtAddr(va), pages)        # this CPU, until the thread switches
     sequence: Array[u32, MAX_CPUS]
     sent: Cpumask
     for cpu in globaldata.numbers():
@@ -372,7 +370,6 @@ def shootdown(va: u64, pages: u64) -> None:
             sent.add(cpu)
     for cpu in sent:
         ipiq.wait(find(cpu), sequence[cpu])
-    crit.crit_exit()
 
 
 @implements(upcalls.page_table_alloc)
@@ -454,9 +451,8 @@ def _wait_for(batch: Ptr[Batch]) -> None:
             ipiq.wait(find(cpu), ipiq.send(find(cpu), _ring, 0, 0))     # after the batch: in order
         else:
             batch.stale.discard(cpu)                # it has panicked, and translates no more
-    while not _harvest(batch):
-        ipiq.process(0)
-        pause()
+    harvested = _harvest(batch)
+    assert harvested, "who has executed a message has executed those before"
 
 
 def _ring(unused1: u64, unused2: u64) -> None:

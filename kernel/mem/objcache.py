@@ -310,7 +310,7 @@ def _free_magazines(cache: Ptr[ObjCache]) -> None:
 
 def _wait(cache: Ptr[ObjCache]) -> None:
     """Sleep until an object comes back, or memory may be there again."""
-    if cache.depot.unallocated != 0:
+    if cache.depot.unallocated != 0:  # races: a hint; who is wrong sleeps, at most for WAIT_TICKS
         page.wait(1, "objcache")
         return
     ident = u64(address_of(ref(cache.depot)))

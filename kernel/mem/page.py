@@ -306,7 +306,7 @@ def count_free() -> u64:
     """The frames on all queues, as of about now."""
     total: u64 = 0
     for i in range(COLOURS):
-        total += colours[i].free_count + colours[i].cache_count
+        total += colours[i].free_count + colours[i].cache_count  # races: as of about now
     return total
 
 
@@ -335,6 +335,7 @@ def of(pa: PhysAddr) -> Ptr[Page] | None:
     if index >= section.count:
         return None
     page = ref(section.pages[index])
+    # races: ABSENT stays so, and the other states are all the same here
     return None if page.state == PageState.ABSENT else page
 
 
@@ -434,13 +435,13 @@ def _take_any() -> Ptr[Page] | None:
     for i in range(COLOURS):
         step = (at + u32(i)) % local.width if i < local.width else u32(i)
         place = ref(colours[(local.start + step) % COLOURS])
-        if place.free_count != 0:
+        if place.free_count != 0:  # races: a hint; _pop() looks again
             page = _pop(place, False)
             if page is not None:
                 return page
     for i in range(COLOURS):
         place = ref(colours[(local.start + u32(i)) % COLOURS])
-        if place.cache_count != 0:
+        if place.cache_count != 0:  # races: a hint; _pop() looks again
             page = _pop(place, True)
             if page is not None:
                 return page
@@ -488,7 +489,7 @@ def _search(number: u32, count: u32, below: u64) -> Ptr[Page] | None:
 def _claim_run(first: Ptr[Page], count: u32) -> bool:
     """Take `count` frames from `first` on, or none (F6)."""
     for i in range(count):
-        state = nth(first, i).state
+        state = nth(first, i).state  # races: a hint; looked at again under the lock
         if state != PageState.FREE and state != PageState.CACHE:
             return False
     crit.crit_enter()

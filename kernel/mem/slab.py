@@ -369,7 +369,7 @@ def _attempt(size: u64, kind: Ptr[MallocType], how: M) -> Ptr[u8] | None:
         wanted = CHUNK_SIZES[zindex]
     if not _admitted(wanted, kind, how):
         return None
-    if slab.nfree_zones > zones_kept:
+    if slab.nfree_zones > zones_kept:  # races: a hint; _return_zones() looks again
         _return_zones(zones_kept)
     crit.crit_enter()
     address = _large(wanted >> PAGE_SHIFT, how) if large else _small(zindex, how)
@@ -466,7 +466,7 @@ def free_address(address: u64, kind: Ptr[MallocType]) -> None:
         zone = pointer_at(Zone, VirtAddr(address & zone_mask))
         td = curthread()
         _enter(td)
-        if zone.owner is mycpu():
+        if zone.owner is mycpu():  # races: set to this CPU by this CPU only
             chunk = pointer_at(Chunk, VirtAddr(address))
             chunk.next = zone.lchunks
             zone.lchunks = chunk

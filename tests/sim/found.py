@@ -18,4 +18,7 @@ FOUND = [
     ("spin_replies", "random:0:0:100000:364",
      "waitmsg() at a spin or serialize port set WAITING in the flags of a message that was the "
      "target's: the mark was lost, and nobody woke the sender"),
+    ("reaping", "random:0:0:100000:1",
+     "ipiq.send() to its own CPU called the function outside of a critical section: an interrupt "
+     "that sent one too met it in the middle of the list of threads"),
 ]

@@ -72,6 +72,9 @@ KILLED = {
     "forget-message kernel.lwkt.sched.start_thread #1": ("births", "random", 0),
     "forget-message kernel.lwkt.sleepq._wakeup #1": ("one_sleeper", "random", 4),
     "forget-message kernel.lwkt.sleepq.wakeup_oncpu #1": ("on_one_cpu", "random", 4),
+    "forget-message kernel.mem.kmalloc_obj._advance #1": ("objects_retired", "race-random", 0),
+    "forget-message kernel.mem.kmalloc_obj._wait_for_grace #1": (
+        "objects_retired", "race-random", 0),
     "forget-message kernel.mem.kva._launch #1": ("reused_range", "random", 0),
     "forget-message kernel.mem.kva._wait_for #1": ("reused_range", "random", 0),
     "forget-message kernel.mem.kva.shootdown #1": ("shootdown", "random", 0),
@@ -80,16 +83,20 @@ KILLED = {
     "forget-poll kernel.lwkt.crit.crit_exit #1": ("standstill", "random", 0),
     "forget-poll kernel.lwkt.ipiq._make_room #1": ("full", "pct", 1),
     "forget-poll kernel.lwkt.ipiq.wait #1": ("waited_for", "random", 2),
+    "forget-poll kernel.lwkt.sched._choose #1": ("holder_asks_later", "race-random", 0),
     "forget-poll kernel.lwkt.sched.switch #1": ("switch_in_section", "random", 0),
     "forget-poll kernel.lwkt.sched.yield_ #1": ("yield_in_section", "random", 0),
     "forget-poll kernel.lwkt.splz.crit_exit_pending #1": ("standstill", "random", 0),
     "forget-poll kernel.lwkt.splz.run_pending #1": ("one_sleeper", "random", 4),
     "forget-poll kernel.lwkt.splz.splz_check #1": ("one_sleeper", "random", 4),
+    "forget-poll kernel.mem.slab._left #1": ("kmalloc_lets_messages_in", "pct", 122),
     "forget-poll kernel.mem.slab.free_address #1": ("remote_free", "random", 64),
     "forget-wait kernel.lwkt.callout.stop #1": ("stop_while_set", "random", 0),
     "forget-wait kernel.lwkt.cpusync.deinterlock #1": ("standstill", "random", 1),
     "forget-wait kernel.lwkt.cpusync.interlock #1": ("standstill", "random", 0),
     "forget-wait kernel.lwkt.sched.acquire #1": ("giveaway_self", "random", 0),
+    "forget-wait kernel.mem.kmalloc_obj.drain #1": ("objects_retired", "race-random", 0),
+    "forget-wait kernel.mem.kva.flush #1": ("batches", "race-random", 0),
     "forget-wait kernel.mem.kva.shootdown #1": ("shootdown", "random", 8),
     "forget-wakeup kernel.lwkt.callout._call_due #1": ("stop_elsewhere", "random", 12),
     "forget-wakeup kernel.lwkt.callout.hardclock #1": ("timeout", "random", 1),
@@ -107,6 +114,7 @@ KILLED = {
     "forget-wakeup kernel.lwkt.sched._choose #1": ("sorted_reacquire", "random", 1),
     "forget-wakeup kernel.lwkt.sched._enqueue #1": ("priorities", "random", 0),
     "forget-wakeup kernel.lwkt.sched._schedule_remote #1": ("remote_schedule", "random", 0),
+    "forget-wakeup kernel.lwkt.sched._send_off #1": ("end_awaited", "race-random", 0),
     "forget-wakeup kernel.lwkt.sched._start #1": ("births", "random", 0),
     "forget-wakeup kernel.lwkt.sched.rotate #1": ("rotation", "random", 0),
     "forget-wakeup kernel.lwkt.serialize.leave #1": ("serializers", "random", 1),
@@ -119,6 +127,13 @@ KILLED = {
     "forget-wakeup kernel.lwkt.sleepq.wakeup_end_delayed #2": ("delayed_two", "random", 1),
     "forget-wakeup kernel.lwkt.sleepq.wakeup_mycpu #1": ("on_own_cpu", "random", 0),
     "forget-wakeup kernel.lwkt.sleepq.wakeup_one #1": ("serializers", "random", 1),
+    "forget-wakeup kernel.mem.objcache._tell #1": ("object_put_is_told", "race-random", 0),
+    "forget-wakeup kernel.mem.objcache.destroy_object #1": (
+        "object_destroyed_is_told", "race-random", 0),
+    "forget-wakeup kernel.mem.objcache.put #1": ("object_put_is_told", "race-random", 0),
+    "forget-wakeup kernel.mem.page._tell #1": ("frame_freed_is_told", "race-random", 0),
+    "forget-wakeup kernel.mem.page.cache #1": ("frame_cached_is_told", "race-random", 0),
+    "forget-wakeup kernel.mem.page.free #1": ("frame_freed_is_told", "race-random", 0),
     "move-store kernel.lwkt.msgport._spin_putport #1": ("spin_port", "random", 2787),
     "move-store kernel.lwkt.msgport._thread_putport #1": ("forwarded", "pct", 12),
     "move-store kernel.lwkt.msgport._thread_replyport #1": ("synchronous", "pct", 3),
@@ -126,11 +141,19 @@ KILLED = {
     "move-store kernel.lwkt.serialize.leave #1": ("serializers", "random", 21),
     "move-store kernel.lwkt.sleepq._time_out #1": ("timeout", "pct", 59),
     "move-store kernel.lwkt.token._release_exclusive #1": ("exclusive", "tso-random", 19),
+    "move-store kernel.mem.kmalloc_obj._next_slab #1": ("objects", "race-random", 0),
+    "move-store kernel.mem.kmalloc_obj.destroy #1": ("types_end", "race-random", 3),
+    "move-store kernel.mem.objcache._make #1": ("object_cache_trimmed", "race-random", 0),
+    "move-store kernel.mem.objcache._take_empty #1": ("object_cache_ends", "race-random", 0),
+    "move-store kernel.mem.objcache._take_full #1": ("object_cache_trimmed", "race-random", 0),
+    "move-store kernel.mem.objcache.destroy_object #1": ("scarce_objects", "race-random", 8),
+    "move-store kernel.mem.page.cache #1": ("runs", "race-random", 52),
     "move-store kernel.mem.page.free #1": ("cached_page", "pct", 26),
     "move-store kernel.mem.slab._push_remote #1": ("retirement", "random", 36),
     "no-lock kernel.lwkt.callout._call_due #1": ("timeout", "random", 30),
     "no-lock kernel.lwkt.callout.reset #1": ("stop_while_set", "random", 3),
     "no-lock kernel.lwkt.ipiq.send #1": ("nested", "random", 7),
+    "no-lock kernel.lwkt.ipiq.send_passive #1": ("passive", "race-random", 0),
     "no-lock kernel.lwkt.ipiq.wait #1": ("waited_for", "random", 1),
     "no-lock kernel.lwkt.msgport._spin_dropmsg #1": ("dropped", "random", 1),
     "no-lock kernel.lwkt.msgport._spin_getport #1": ("spin_polled", "random", 1687),
@@ -144,6 +167,7 @@ KILLED = {
     "no-lock kernel.lwkt.msgport._thread_replyport #1": ("polled", "random", 13),
     "no-lock kernel.lwkt.msgport._thread_waitmsg #1": ("synchronous", "pct", 381),
     "no-lock kernel.lwkt.msgport._thread_waitport #1": ("two_clients", "pct", 27),
+    "no-lock kernel.lwkt.mutex._sleep #1": ("mutex_abort", "race-random", 2),
     "no-lock kernel.lwkt.mutex._wait_for #1": ("mutex_abort_shared", "random", 3),
     "no-lock kernel.lwkt.mutex.abort #1": ("mutex_abort_shared", "random", 7),
     "no-lock kernel.lwkt.mutex.downgrade #1": ("mutex_tried", "random", 13),
@@ -151,6 +175,8 @@ KILLED = {
     "no-lock kernel.lwkt.mutex.try_lock #1": ("mutex_tried", "random", 0),
     "no-lock kernel.lwkt.mutex.try_upgrade #1": ("mutex_tried", "random", 6),
     "no-lock kernel.lwkt.mutex.unlock #1": ("mutex_abort_shared", "random", 5),
+    "no-lock kernel.lwkt.sched._storage #1": ("preemption_of_switches", "race-random", 0),
+    "no-lock kernel.lwkt.sched.acquire #1": ("giveaway_self", "race-random", 0),
     "no-lock kernel.lwkt.sched.schedule #1": ("giveaway_self", "random", 0),
     "no-lock kernel.lwkt.sched.setpri #1": ("priorities", "random", 0),
     "no-lock kernel.lwkt.sleepq._timeout #1": ("timeout", "random", 1479),
@@ -161,18 +187,58 @@ KILLED = {
     "no-lock kernel.lwkt.sleepq.tsleep_interlock #1": ("mutex_stack", "tso-random", 190),
     "no-lock kernel.lwkt.sleepq.tsleep_remove #1": ("mutex_sharers_together", "random", 86),
     "no-lock kernel.lwkt.sleepq.wait #1": ("one_sleeper", "random", 4),
+    "no-lock kernel.lwkt.sleepq.wakeup_end_delayed #1": ("delayed_two", "race-random", 0),
     "no-lock kernel.lwkt.spin.trylock #1": ("spinlock_of_three", "random", 1),
+    "no-lock kernel.mem.kmalloc_obj._advance #1": ("type_ends_polled", "race-random", 0),
+    "no-lock kernel.mem.kmalloc_obj._exchange #1": ("objects_retired", "race-random", 0),
+    "no-lock kernel.mem.kmalloc_obj._next_slab #1": ("objects", "race-random", 0),
+    "no-lock kernel.mem.kmalloc_obj._retire #1": ("types_end", "race-random", 0),
+    "no-lock kernel.mem.kmalloc_obj._return_slabs #1": ("type_ends_polled", "race-random", 0),
+    "no-lock kernel.mem.kmalloc_obj._sort #1": ("objects_retired", "race-random", 0),
+    "no-lock kernel.mem.kmalloc_obj._surplus #1": ("objects_retired", "race-random", 0),
+    "no-lock kernel.mem.kmalloc_obj.alloc #1": ("objects_preempted", "race-random", 0),
+    "no-lock kernel.mem.kmalloc_obj.create #1": ("types_end", "race-random", 0),
+    "no-lock kernel.mem.kmalloc_obj.destroy #1": ("types_end", "race-random", 0),
+    "no-lock kernel.mem.kmalloc_obj.free #1": ("objects_preempted", "race-random", 0),
     "no-lock kernel.mem.kva._from_arena #1": ("cross_frees", "random", 0),
+    "no-lock kernel.mem.kva._to_arena #1": ("devices", "race-random", 3),
+    "no-lock kernel.mem.kva.drain #1": ("one_chain", "race-random", 0),
+    "no-lock kernel.mem.kva.flush #1": ("reused_range", "race-random", 0),
+    "no-lock kernel.mem.kva.map_device #1": ("devices", "race-random", 0),
+    "no-lock kernel.mem.kva.map_page #1": ("cross_frees", "race-random", 0),
+    "no-lock kernel.mem.kva.release #1": ("ranges_preempted", "race-random", 0),
+    "no-lock kernel.mem.kva.reserve #1": ("shootdown", "race-random", 0),
+    "no-lock kernel.mem.kva.trim #1": ("devices", "race-random", 0),
+    "no-lock kernel.mem.objcache._empty #1": ("object_cache_trimmed", "race-random", 6),
     "no-lock kernel.mem.objcache._make #1": ("scarce_objects", "random", 6),
+    "no-lock kernel.mem.objcache._take_empty #1": ("object_cache_ends", "race-random", 0),
+    "no-lock kernel.mem.objcache._take_full #1": ("object_cache_trimmed", "race-random", 0),
+    "no-lock kernel.mem.objcache.destroy_object #1": ("scarce_objects", "race-random", 0),
     "no-lock kernel.mem.objcache.get_nowait #1": ("object_cache_preempted", "pct", 211),
     "no-lock kernel.mem.objcache.put #1": ("object_cache_preempted", "pct", 166),
+    "no-lock kernel.mem.objcache.trim #1": ("object_cache_ends", "race-random", 0),
+    "no-lock kernel.mem.page._claim_run #1": ("cached_page", "race-random", 3),
     "no-lock kernel.mem.page._claim_run #2": ("cached_page", "random", 0),
     "no-lock kernel.mem.page._pop #1": ("pages", "random", 0),
+    "no-lock kernel.mem.page.alloc #1": ("cached_page", "race-random", 0),
+    "no-lock kernel.mem.page.cache #1": ("cached_page", "race-random", 0),
+    "no-lock kernel.mem.page.cache #2": ("runs", "race-random", 0),
+    "no-lock kernel.mem.page.free #1": ("cached_page", "race-random", 0),
+    "no-lock kernel.mem.page.free #2": ("cached_page", "race-random", 0),
+    "no-lock kernel.mem.page.reuse #1": ("cached_page", "race-random", 0),
+    "no-lock kernel.mem.page.reuse #2": ("cached_page", "race-random", 3),
     "no-lock kernel.mem.slab._attempt #1": ("remote_free", "random", 85),
+    "no-lock kernel.mem.slab._free_large #1": ("kmalloc_lets_messages_in", "race-random", 0),
+    "no-lock kernel.mem.slab._free_slow #1": ("chunks_preempted", "race-random", 0),
+    "no-lock kernel.mem.slab._kmalloc_class #1": ("kmalloc_lets_messages_in", "race-random", 0),
+    "no-lock kernel.mem.slab._return_zones #1": ("retirement", "race-random", 0),
+    "no-lock kernel.mem.slab._sweep #1": ("retirement", "race-random", 0),
     "no-lock kernel.mem.slab.free_address #1": ("chunks_preempted", "random", 0),
+    "no-lock kernel.mem.slab.kmalloc_nowait #1": ("chunks_preempted", "race-random", 0),
     "release-early kernel.lwkt.callout._call_due #1": ("timeout", "random", 30),
     "release-early kernel.lwkt.callout.reset #1": ("stop_while_set", "random", 0),
     "release-early kernel.lwkt.ipiq.send #1": ("nested", "random", 0),
+    "release-early kernel.lwkt.ipiq.send_passive #1": ("passive", "race-random", 0),
     "release-early kernel.lwkt.ipiq.wait #1": ("waited_for", "random", 1),
     "release-early kernel.lwkt.msgport._spin_dropmsg #1": ("dropped", "random", 12),
     "release-early kernel.lwkt.msgport._spin_getport #1": ("spin_polled", "random", 4080),
@@ -186,6 +252,7 @@ KILLED = {
     "release-early kernel.lwkt.msgport._thread_replyport #1": ("polled", "random", 29),
     "release-early kernel.lwkt.msgport._thread_waitmsg #1": ("spin_port", "tso-random", 23),
     "release-early kernel.lwkt.msgport._thread_waitport #1": ("asynchronous", "pct", 13),
+    "release-early kernel.lwkt.mutex._sleep #1": ("mutex_abort", "race-random", 2),
     "release-early kernel.lwkt.mutex._wait_for #1": ("mutex_abort_shared", "random", 0),
     "release-early kernel.lwkt.mutex.abort #1": ("mutex_abort_shared", "random", 5),
     "release-early kernel.lwkt.mutex.downgrade #1": ("mutex_tried", "random", 7),
@@ -193,6 +260,8 @@ KILLED = {
     "release-early kernel.lwkt.mutex.try_lock #1": ("mutex_tried", "random", 5),
     "release-early kernel.lwkt.mutex.try_upgrade #1": ("mutex_tried", "random", 1),
     "release-early kernel.lwkt.mutex.unlock #1": ("mutex_abort_shared", "random", 8),
+    "release-early kernel.lwkt.sched._storage #1": ("preemption_of_switches", "race-random", 0),
+    "release-early kernel.lwkt.sched.acquire #1": ("giveaway_self", "race-random", 0),
     "release-early kernel.lwkt.sched.schedule #1": ("giveaway_self", "random", 0),
     "release-early kernel.lwkt.sched.setpri #1": ("priorities", "random", 0),
     "release-early kernel.lwkt.sleepq._timeout #1": ("timeout", "random", 1945),
@@ -203,16 +272,55 @@ KILLED = {
     "release-early kernel.lwkt.sleepq.tsleep_interlock #1": ("mutex_stack", "random", 82),
     "release-early kernel.lwkt.sleepq.tsleep_remove #1": ("timeout", "random", 35),
     "release-early kernel.lwkt.sleepq.wait #1": ("one_sleeper", "random", 4),
+    "release-early kernel.lwkt.sleepq.wakeup_end_delayed #1": ("delayed_two", "race-random", 0),
     "release-early kernel.lwkt.spin.trylock #1": ("spinlock_of_three", "random", 1),
+    "release-early kernel.mem.kmalloc_obj._advance #1": ("type_ends_polled", "race-random", 0),
+    "release-early kernel.mem.kmalloc_obj._exchange #1": ("objects_retired", "race-random", 0),
+    "release-early kernel.mem.kmalloc_obj._next_slab #1": ("objects", "race-random", 0),
+    "release-early kernel.mem.kmalloc_obj._retire #1": ("types_end", "race-random", 0),
+    "release-early kernel.mem.kmalloc_obj._return_slabs #1": ("type_ends_polled", "race-random", 0),
+    "release-early kernel.mem.kmalloc_obj._sort #1": ("objects_retired", "race-random", 0),
+    "release-early kernel.mem.kmalloc_obj._surplus #1": ("objects_retired", "race-random", 0),
+    "release-early kernel.mem.kmalloc_obj.alloc #1": ("objects_preempted", "race-random", 0),
+    "release-early kernel.mem.kmalloc_obj.create #1": ("types_end", "race-random", 0),
+    "release-early kernel.mem.kmalloc_obj.destroy #1": ("types_end", "race-random", 3),
+    "release-early kernel.mem.kmalloc_obj.free #1": ("objects_preempted", "race-random", 0),
     "release-early kernel.mem.kva._from_arena #1": ("cross_frees", "random", 0),
+    "release-early kernel.mem.kva._to_arena #1": ("devices", "race-random", 3),
+    "release-early kernel.mem.kva.drain #1": ("one_chain", "race-random", 0),
+    "release-early kernel.mem.kva.flush #1": ("reused_range", "race-random", 0),
+    "release-early kernel.mem.kva.map_device #1": ("devices", "race-random", 0),
+    "release-early kernel.mem.kva.map_page #1": ("cross_frees", "race-random", 0),
+    "release-early kernel.mem.kva.release #1": ("ranges_preempted", "race-random", 0),
+    "release-early kernel.mem.kva.reserve #1": ("shootdown", "race-random", 0),
+    "release-early kernel.mem.kva.trim #1": ("devices", "race-random", 0),
+    "release-early kernel.mem.objcache._empty #1": ("object_cache_trimmed", "race-random", 19),
     "release-early kernel.mem.objcache._make #1": ("scarce_objects", "random", 0),
+    "release-early kernel.mem.objcache._take_empty #1": ("object_cache_ends", "race-random", 0),
+    "release-early kernel.mem.objcache._take_full #1": ("object_cache_trimmed", "race-random", 0),
+    "release-early kernel.mem.objcache.destroy_object #1": ("scarce_objects", "race-random", 8),
     "release-early kernel.mem.objcache.get_nowait #1": ("object_cache_preempted", "pct", 300),
     "release-early kernel.mem.objcache.put #1": ("object_cache_preempted", "pct", 211),
+    "release-early kernel.mem.objcache.trim #1": ("object_cache_ends", "race-random", 1),
+    "release-early kernel.mem.page._claim_run #1": ("cached_page", "pct", 0),
     "release-early kernel.mem.page._claim_run #2": ("cached_page", "random", 3),
     "release-early kernel.mem.page._pop #1": ("pages", "random", 1),
+    "release-early kernel.mem.page.alloc #1": ("cached_page", "race-random", 0),
+    "release-early kernel.mem.page.cache #1": ("cached_page", "race-random", 0),
+    "release-early kernel.mem.page.cache #2": ("runs", "race-random", 52),
+    "release-early kernel.mem.page.free #1": ("cached_page", "race-random", 0),
     "release-early kernel.mem.page.free #2": ("cached_page", "pct", 26),
+    "release-early kernel.mem.page.reuse #1": ("cached_page", "race-random", 0),
     "release-early kernel.mem.page.reuse #2": ("cached_page", "random", 0),
+    "release-early kernel.mem.slab._attempt #1": ("chunks_preempted", "race-random", 0),
+    "release-early kernel.mem.slab._free_large #1": ("kmalloc_lets_messages_in", "race-random", 0),
+    "release-early kernel.mem.slab._free_slow #1": ("chunks_preempted", "race-random", 0),
+    "release-early kernel.mem.slab._kmalloc_class #1": (
+        "kmalloc_lets_messages_in", "race-random", 0),
+    "release-early kernel.mem.slab._return_zones #1": ("retirement", "race-random", 0),
+    "release-early kernel.mem.slab._sweep #1": ("retirement", "race-random", 0),
     "release-early kernel.mem.slab.free_address #1": ("chunks_preempted", "random", 0),
+    "release-early kernel.mem.slab.kmalloc_nowait #1": ("chunks_preempted", "race-random", 0),
     "skip-recheck kernel.lwkt.callout.stop #1": ("stop_elsewhere", "random", 15),
     "skip-recheck kernel.lwkt.cpusync._wait_for_all #1": ("standstill", "random", 0),
     "skip-recheck kernel.lwkt.ipiq._drain #1": ("one_sleeper", "random", 4),
@@ -249,7 +357,19 @@ KILLED = {
     "skip-recheck kernel.lwkt.token._try #2": ("exclusive", "random", 10),
     "skip-recheck kernel.lwkt.token.getalltokens #1": ("any_order", "random", 0),
     "skip-recheck kernel.lwkt.token.held_any #1": ("recursive_beside_readers", "random", 0),
+    "skip-recheck kernel.mem.kmalloc_obj._exchange #1": ("type_ends_polled", "race-random", 0),
+    "skip-recheck kernel.mem.kmalloc_obj._return_slabs #1": ("objects_retired", "race-random", 0),
+    "skip-recheck kernel.mem.kmalloc_obj.create #1": ("types_end", "race-random", 0),
+    "skip-recheck kernel.mem.kmalloc_obj.drain #1": ("objects_retired", "race-random", 0),
+    "skip-recheck kernel.mem.kmalloc_obj.free #1": ("objects_taken_while_freed", "race-random", 33),
+    "skip-recheck kernel.mem.kva._give #1": ("one_chain", "race-random", 0),
+    "skip-recheck kernel.mem.kva._take #1": ("one_chain", "race-random", 0),
     "skip-recheck kernel.mem.kva.map_range #1": ("shootdown", "random", 0),
+    "skip-recheck kernel.mem.objcache._empty #1": ("object_cache_ends", "race-random", 0),
+    "skip-recheck kernel.mem.page._search #1": ("runs", "race-random", 0),
+    "skip-recheck kernel.mem.page.wait #1": ("frame_freed_is_told", "pct", 4),
+    "skip-recheck kernel.mem.page.wait #2": ("two_wait_for_frames", "race-random", 0),
+    "skip-recheck kernel.mem.slab._kmalloc_wait #1": ("kmalloc_waits", "race-random", 0),
     "skip-recheck kernel.mem.slab._push_remote #1": ("retirement", "random", 36),
     "skip-recheck kernel.mem.slab._return_zones #1": ("retirement", "random", 0),
     "skip-recheck kernel.mem.slab._small #1": ("remote_free", "random", 0),
@@ -257,6 +377,7 @@ KILLED = {
     "split-rmw kernel.lwkt.cpumask.AtomicCpumask.discard #1": (
         "serializer_handler", "tso-random", 234),
     "split-rmw kernel.lwkt.cpumask.AtomicCpumask.take #1": ("passive_and_asked", "tso-random", 12),
+    "split-rmw kernel.lwkt.ipiq.process #1": ("masters_interrupted", "race-random", 425),
     "split-rmw kernel.lwkt.sched._choose #1": ("level", "pct", 33),
     "split-rmw kernel.lwkt.sched._dequeue #1": ("delayed_two", "pct", 18),
     "split-rmw kernel.lwkt.sched._enqueue #1": ("removal", "random", 288),
@@ -276,6 +397,7 @@ KILLED = {
     "split-rmw kernel.lwkt.spin.lock #1": ("spinlock_of_three", "random", 0),
     "split-rmw kernel.lwkt.spin.lock_shared #1": ("spinlock_shared", "random", 0),
     "split-rmw kernel.lwkt.spin.trylock #1": ("spinlock_of_three", "random", 3),
+    "split-rmw kernel.lwkt.spin.trylock #2": ("spinlock_tried_after_sharing", "race-random", 2),
     "split-rmw kernel.lwkt.spin.unlock #1": ("spinlock_of_three", "random", 6),
     "split-rmw kernel.lwkt.spin.unlock_shared #1": ("spinlock_shared", "random", 3),
     "split-rmw kernel.lwkt.splz.run_pending #1": ("timeout", "random", 30),
@@ -288,11 +410,20 @@ KILLED = {
     "split-rmw kernel.lwkt.token._try_shared #2": ("shared", "random", 24),
     "split-rmw kernel.lwkt.token._try_shared #3": ("recursive_beside_readers", "random", 7108),
     "split-rmw kernel.lwkt.token.gettoken #1": ("exclusive", "random", 6),
+    "split-rmw kernel.mem.kmalloc_obj._mark #1": ("objects_taken_while_freed", "race-random", 22),
     "split-rmw kernel.mem.kmalloc_obj._unmark #1": ("objects_freed_at_once", "random", 5),
     "split-rmw kernel.mem.kmalloc_obj.free #1": ("objects_freed_at_once", "random", 0),
+    "split-rmw kernel.mem.objcache._wait #1": ("two_wait_for_objects", "race-random", 14),
+    "split-rmw kernel.mem.objcache._wait #2": ("two_wait_for_objects", "race-random", 20),
+    "split-rmw kernel.mem.page._account #1": ("cached_pages", "race-random", 0),
+    "split-rmw kernel.mem.page.wait #1": ("two_wait_for_frames", "race-random", 20),
+    "split-rmw kernel.mem.page.wait #2": ("two_wait_for_frames", "race-random", 5),
     "split-rmw kernel.mem.slab._collect #1": ("retirement", "tso-random", 4),
     "split-rmw kernel.mem.slab._deactivate #1": ("remote_free", "tso-random", 23),
+    "split-rmw kernel.mem.slab._kfree_remote #1": ("remote_free_by_two", "random", 4716),
+    "split-rmw kernel.mem.slab._push_remote #1": ("remote_free_by_two", "race-random", 33),
     "split-rmw kernel.mem.slab._push_remote #2": ("retirement", "tso-random", 0),
+    "split-rmw kernel.mem.slab._push_remote #3": ("remote_free_by_two", "race-random", 7),
 }
 
 # name: why it cannot be told from the original
@@ -374,157 +505,29 @@ EQUIVALENT = {
 # Neither killed nor shown to be equivalent, by what the scenarios do not do.
 _UNMET = """
 forget-message kernel.lwkt.sleepq._timeout #1
-forget-message kernel.mem.kmalloc_obj._advance #1
-forget-message kernel.mem.kmalloc_obj._wait_for_grace #1
 forget-poll kernel.mem.kva._wait_for #1
-forget-poll kernel.mem.slab._left #1
 forget-wait kernel.mem.kmalloc_obj._wait_for_grace #1
-forget-wait kernel.mem.kmalloc_obj.drain #1
 forget-wait kernel.mem.kva._next_batch #1
-forget-wakeup kernel.lwkt.sched._send_off #1
-forget-wakeup kernel.mem.page._tell #1
-move-store kernel.mem.kmalloc_obj.destroy #1
-move-store kernel.mem.objcache._make #1
-move-store kernel.mem.objcache._take_full #1
 move-store kernel.mem.page._put_back #1
 move-store kernel.mem.page.init #1
-no-lock kernel.mem.kmalloc_obj._advance #1
 no-lock kernel.mem.kmalloc_obj._any #1
 no-lock kernel.mem.kmalloc_obj._drop #1
-no-lock kernel.mem.kmalloc_obj._retire #1
-no-lock kernel.mem.kmalloc_obj._return_slabs #1
-no-lock kernel.mem.kmalloc_obj._sort #1
-no-lock kernel.mem.kmalloc_obj._surplus #1
-no-lock kernel.mem.kmalloc_obj.create #1
-no-lock kernel.mem.kmalloc_obj.destroy #1
-no-lock kernel.mem.kva._to_arena #1
-no-lock kernel.mem.kva.drain #1
-no-lock kernel.mem.kva.map_device #1
-no-lock kernel.mem.kva.trim #1
-no-lock kernel.mem.objcache._empty #1
-no-lock kernel.mem.objcache.trim #1
 no-lock kernel.mem.page._put_back #1
-no-lock kernel.mem.slab._free_large #1
-no-lock kernel.mem.slab._kmalloc_class #1
-release-early kernel.mem.kmalloc_obj._advance #1
 release-early kernel.mem.kmalloc_obj._any #1
 release-early kernel.mem.kmalloc_obj._drop #1
-release-early kernel.mem.kmalloc_obj._retire #1
-release-early kernel.mem.kmalloc_obj._return_slabs #1
-release-early kernel.mem.kmalloc_obj._sort #1
-release-early kernel.mem.kmalloc_obj._surplus #1
-release-early kernel.mem.kmalloc_obj.create #1
-release-early kernel.mem.kmalloc_obj.destroy #1
-release-early kernel.mem.kva._to_arena #1
-release-early kernel.mem.kva.drain #1
-release-early kernel.mem.kva.map_device #1
-release-early kernel.mem.kva.trim #1
-release-early kernel.mem.objcache._empty #1
-release-early kernel.mem.objcache.trim #1
 release-early kernel.mem.page._put_back #1
-release-early kernel.mem.slab._free_large #1
-release-early kernel.mem.slab._kmalloc_class #1
 skip-recheck kernel.lwkt.mutex._sleep #1
-skip-recheck kernel.mem.kmalloc_obj._exchange #1
-skip-recheck kernel.mem.kmalloc_obj._return_slabs #1
-skip-recheck kernel.mem.kmalloc_obj.create #1
 skip-recheck kernel.mem.kmalloc_obj.create #2
-skip-recheck kernel.mem.kmalloc_obj.drain #1
-skip-recheck kernel.mem.kva._give #1
-skip-recheck kernel.mem.objcache._empty #1
-skip-recheck kernel.mem.page._search #1
-skip-recheck kernel.mem.slab._kmalloc_wait #1
 skip-recheck kernel.mem.slab.init #1
 skip-recheck kernel.mem.slab.init #2
 weaken-order kernel.mem.page.init #1
 """
 _SURVIVING = """
-forget-poll kernel.lwkt.sched._choose #1
 forget-poll kernel.lwkt.sched.acquire #1
-forget-wait kernel.mem.kva.flush #1
-forget-wakeup kernel.mem.objcache._tell #1
-forget-wakeup kernel.mem.objcache.destroy_object #1
-forget-wakeup kernel.mem.objcache.put #1
-forget-wakeup kernel.mem.page.cache #1
-forget-wakeup kernel.mem.page.free #1
-move-store kernel.mem.kmalloc_obj._next_slab #1
-move-store kernel.mem.objcache._take_empty #1
-move-store kernel.mem.objcache.destroy_object #1
-move-store kernel.mem.page.cache #1
-no-lock kernel.lwkt.ipiq.send_passive #1
-no-lock kernel.lwkt.mutex._sleep #1
-no-lock kernel.lwkt.sched._storage #1
-no-lock kernel.lwkt.sched.acquire #1
-no-lock kernel.lwkt.sleepq.wakeup_end_delayed #1
-no-lock kernel.mem.kmalloc_obj._exchange #1
-no-lock kernel.mem.kmalloc_obj._next_slab #1
-no-lock kernel.mem.kmalloc_obj.alloc #1
-no-lock kernel.mem.kmalloc_obj.free #1
-no-lock kernel.mem.kva.flush #1
-no-lock kernel.mem.kva.map_page #1
-no-lock kernel.mem.kva.release #1
-no-lock kernel.mem.kva.reserve #1
 no-lock kernel.mem.kva.shootdown #1
-no-lock kernel.mem.objcache._take_empty #1
-no-lock kernel.mem.objcache._take_full #1
-no-lock kernel.mem.objcache.destroy_object #1
-no-lock kernel.mem.page._claim_run #1
-no-lock kernel.mem.page.alloc #1
-no-lock kernel.mem.page.cache #1
-no-lock kernel.mem.page.cache #2
-no-lock kernel.mem.page.free #1
-no-lock kernel.mem.page.free #2
-no-lock kernel.mem.page.reuse #1
-no-lock kernel.mem.page.reuse #2
-no-lock kernel.mem.slab._free_slow #1
-no-lock kernel.mem.slab._return_zones #1
-no-lock kernel.mem.slab._sweep #1
-no-lock kernel.mem.slab.kmalloc_nowait #1
-release-early kernel.lwkt.ipiq.send_passive #1
-release-early kernel.lwkt.mutex._sleep #1
-release-early kernel.lwkt.sched._storage #1
-release-early kernel.lwkt.sched.acquire #1
-release-early kernel.lwkt.sleepq.wakeup_end_delayed #1
-release-early kernel.mem.kmalloc_obj._exchange #1
-release-early kernel.mem.kmalloc_obj._next_slab #1
-release-early kernel.mem.kmalloc_obj.alloc #1
-release-early kernel.mem.kmalloc_obj.free #1
-release-early kernel.mem.kva.flush #1
-release-early kernel.mem.kva.map_page #1
-release-early kernel.mem.kva.release #1
-release-early kernel.mem.kva.reserve #1
 release-early kernel.mem.kva.shootdown #1
-release-early kernel.mem.objcache._take_empty #1
-release-early kernel.mem.objcache._take_full #1
-release-early kernel.mem.objcache.destroy_object #1
-release-early kernel.mem.page._claim_run #1
-release-early kernel.mem.page.alloc #1
-release-early kernel.mem.page.cache #1
-release-early kernel.mem.page.cache #2
-release-early kernel.mem.page.free #1
-release-early kernel.mem.page.reuse #1
-release-early kernel.mem.slab._attempt #1
-release-early kernel.mem.slab._free_slow #1
-release-early kernel.mem.slab._return_zones #1
-release-early kernel.mem.slab._sweep #1
-release-early kernel.mem.slab.kmalloc_nowait #1
-skip-recheck kernel.mem.kmalloc_obj.free #1
-skip-recheck kernel.mem.kva._take #1
 skip-recheck kernel.mem.kva._wait_for #1
-skip-recheck kernel.mem.page.wait #1
-skip-recheck kernel.mem.page.wait #2
-split-rmw kernel.lwkt.ipiq.process #1
-split-rmw kernel.lwkt.spin.trylock #2
 split-rmw kernel.lwkt.splz.run_pending #2
-split-rmw kernel.mem.kmalloc_obj._mark #1
-split-rmw kernel.mem.objcache._wait #1
-split-rmw kernel.mem.objcache._wait #2
-split-rmw kernel.mem.page._account #1
-split-rmw kernel.mem.page.wait #1
-split-rmw kernel.mem.page.wait #2
-split-rmw kernel.mem.slab._kfree_remote #1
-split-rmw kernel.mem.slab._push_remote #1
-split-rmw kernel.mem.slab._push_remote #3
 """
 OPEN = {
     **dict.fromkeys(_UNMET.split("\n")[1:-1], "no scenario comes by"),

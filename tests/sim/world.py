@@ -37,6 +37,7 @@ from kpy import (
     implements,
     may_block,
     memcpy,
+    offsetof,
     panic,
     pointer_at,
     recursive,
@@ -52,6 +53,7 @@ from kpy import (
 from kernel import machine
 from kernel.lwkt import callout, clock, globaldata, sched, sleepq, start, upcalls
 from kernel.lwkt.globaldata import find, gd
+from kernel.lwkt.sleepq import HASH_SIZE
 from kernel.lwkt.thread import Pri, Thread, ThreadFlag
 from kernel.machine import contract
 from kernel.machine.types import PAGE_SIZE, MemoryKind, Region
@@ -75,7 +77,8 @@ def _space() -> u64: ...
 def frame_of(va: u64) -> u64:
     """The physical address that this CPU finds behind a page of kernel space, 0 if none."""
 @extern("sim_layout")
-def _layout(percpu: u64, size: u64, curthread: u64, thread_size: u64) -> None: ...
+def _layout(percpu: u64, size: u64, curthread: u64, thread_size: u64, critcount: u64
+            ) -> None: ...
 @extern("sim_add_cpu")
 def _add_cpu(offset: i64, top: u64) -> None: ...
 @extern("sim_boot")
@@ -87,7 +90,9 @@ def _search(bound: u32, reduce: bool, most: u64, limit: u64) -> u32: ...
 @extern("sim_replay")
 def _replay(policy: u32, seed: u64, depth: u32, length: u64, limit: u64) -> u32: ...
 @extern("sim_model")
-def _model(store_buffers: bool, no_fences: bool) -> None: ...
+def _model(store_buffers: bool, no_fences: bool, races: bool) -> None: ...
+@extern("sim_excuse")
+def _excuse(site: u32) -> None: ...
 @extern("sim_mutant")
 def _mutant(number: u32, noting: bool) -> None: ...
 @extern("sim_met")
@@ -115,6 +120,13 @@ def _done() -> None: ...
 @extern("sim_interrupt")
 def interrupt(cpu: u32, vector: u32) -> None:
     """A device interrupts `cpu`: delivered when the policy likes."""
+@extern("sim_owned")
+def owned(start: u64, size: u64) -> None:
+    """So many bytes are this CPU's, in a critical section: other accesses fail the run.  Per-CPU
+    storage is meant for all CPUs.  Called by what on_each() calls."""
+@extern("sim_disown")
+def disown(start: u64) -> None:
+    """What owned() said of bytes elsewhere than in per-CPU storage ends here."""
 @extern("sim_point")
 def point() -> None:
     """Anybody may go on here."""
@@ -152,6 +164,7 @@ pieces: Array[Piece, MAX_THREADS] = zeroed(Array[Piece, MAX_THREADS])
 stacks: u64 = 0
 hasty_ticks: u32 = 0
 ram: u64 = 0                            # bytes of memory, where a scenario has any
+space: u64 = 0                          # bytes of kernel space to map it in
 regions: Array[Region, 1] = zeroed(Array[Region, 1])
 before: Fn[[], None] = nothing
 each: Fn[[], None] = nothing
@@ -211,10 +224,12 @@ def clocks(hasty: u32 = 0) -> None:
     hasty_ticks = hasty
 
 
-def memory(size: u64) -> None:
-    """There are `size` bytes of memory, and as much room in kernel space to map pages in."""
-    global ram
+def memory(size: u64, room: u64 = 0) -> None:
+    """There are `size` bytes of memory, and as much room in kernel space to map pages in, or
+    `room`."""
+    global ram, space
     ram = size
+    space = room if room != 0 else size
 
 
 def to_quiescence() -> None:
@@ -249,9 +264,10 @@ def create(percpu: u64, size: u64) -> None:
     globaldata.cpu_limit = cpus
     stacks = _memory(BLOCK * MAX_THREADS)
     _region(stacks, BLOCK * MAX_THREADS)
-    _layout(percpu, size, u64(address_of(ref(gd.curthread))), sizeof(Thread))
+    _layout(percpu, size, u64(address_of(ref(gd.curthread))), sizeof(Thread),
+            offsetof(Thread, "critcount"))
     if ram != 0:
-        _ram(ram, ram)
+        _ram(ram, space)
         regions[0].base = PhysAddr(PAGE_SIZE)       # 0 is no frame's address
         regions[0].size = ram - PAGE_SIZE
         regions[0].kind = MemoryKind.USABLE
@@ -279,6 +295,7 @@ def _cpu(cpu: u32) -> None:
     """The first code of a CPU."""
     start.init_cpu(cpu)
     gd.ktr.mask = 0
+    _guard()
     if cpu == 0:
         before()
     each()
@@ -292,6 +309,17 @@ def _cpu(cpu: u32) -> None:
             planned[i].td = _create(_thread, i, cpu, planned[i].pri, planned[i].flags)
     machine.intr_enable()
     sched.idle()
+
+
+def _guard() -> None:
+    """Of what is the CPU's in a critical section (G1, H1), what nobody may look at outside."""
+    owned(u64(address_of(ref(gd.tdrunq))), 16)
+    owned(u64(address_of(ref(gd.tdallq))), 16)
+    owned(u64(address_of(ref(gd.freetd))), 8)
+    owned(u64(address_of(ref(gd.delayed_depth))), 24)
+    owned(u64(address_of(ref(gd.tsleep_hash))), 16 * HASH_SIZE)
+    for i in range(len(gd.ipiq)):
+        owned(u64(address_of(ref(gd.ipiq[i].windex))), 4)
 
 
 def _create(func: Fn[[u64], None], arg: u64, cpu: u32, pri: Pri, flags: ThreadFlag
@@ -340,7 +368,7 @@ def memory_regions() -> Slice[Region]:
 
 @implements(contract.kernel_space)
 def kernel_space() -> tuple[VirtAddr, u64]:
-    return (VirtAddr(_space()), ram)
+    return (VirtAddr(_space()), space)
 
 
 @implements(upcalls.cpu_init)
@@ -389,8 +417,12 @@ def replay(policy: u32, seed: u64, depth: u32, length: u64, limit: u64) -> u32:
     return _replay(policy, seed, depth, length, limit)
 
 
-def model(store_buffers: bool, no_fences: bool) -> None:
-    _model(store_buffers, no_fences)
+def model(store_buffers: bool, no_fences: bool, races: bool) -> None:
+    _model(store_buffers, no_fences, races)
+
+
+def excuse(site: u32) -> None:
+    _excuse(site)
 
 
 def mutant(number: u32, noting: bool) -> None:

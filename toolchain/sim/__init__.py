@@ -36,10 +36,14 @@ ROOT = Path(__file__).resolve().parents[2]
 CORE = Path(__file__).resolve().with_name("core.c")
 WORLD = ROOT / "tests" / "sim" / "world.py"
 POLICIES = {"random": 0, "pct": 1, "path": 2}
-MODELS = {"": (False, False), "tso-": (True, False), "unfenced-": (True, True)}
+MODELS = {"": (False, False, False), "tso-": (True, False, False),
+          "unfenced-": (True, True, False), "race-": (False, False, True)}
 RESULTS = ("done", "deadlock", "livelock", "too long", "diverged", "exhausted", "booted",
            "redundant", "a translation that is no longer true was used",
-           "an access to a page that is not mapped")
+           "an access to a page that is not mapped",
+           "an access outside of a critical section", "a race")
+CONFLICTS = ("an access outside of a critical section", "a race")
+EXCUSE = "# races:"             # on a line whose access is known to break X9 or X10 of core.c
 MAX_PATH = 20_000
 LIMIT = 100_000                 # steps of a run before it counts as endless
 SEARCH_LIMIT = 2_000            # the same in a search, which does not mind
@@ -97,6 +101,8 @@ class Scenario:
         for start, size in self.mod._core.sections:
             self.world.region(start, size)
         self.world.create(self.mod.percpu_start, self.mod.percpu_size)
+        for site in _excused(self.mod.sites()):
+            self.world.excuse(site)
         found = self.world.boot()
         if RESULTS[found] != "booted":
             raise RuntimeError(f"{name} does not boot: {RESULTS[found]}")
@@ -232,7 +238,33 @@ class Scenario:
         return int(self.world.replay(POLICIES["path"], 0, 0, 0, limit))
 
     def _tell(self, seed: str, result: int, error: Any) -> Story:
-        return Story(self, seed, RESULTS[result] if error is None else str(error))
+        what = RESULTS[result] if error is None else str(error)
+        if error is None and what in CONFLICTS:
+            what += self._conflict()
+        return Story(self, seed, what)
+
+    def _conflict(self) -> str:
+        """Which accesses, by which CPUs."""
+        sites, figure = self.mod.sites(), self.world.figure
+        told = []
+        for site, cpu in ((figure(12), figure(14)), (figure(13), figure(15))):
+            if site in sites:
+                file, line, function = sites[site]
+                told.append(f"{Path(file).name}:{line} ({function}) on cpu {cpu}")
+        return f" to {figure(11):#x}: {' and '.join(told)}"
+
+
+def _excused(sites: dict[int, tuple[str, int, str]]) -> list[int]:
+    """The accesses whose line, or a comment above, says `# races:` and why that is right."""
+    lines: dict[str, list[str]] = {}
+    found = []
+    for site, (file, line, _) in sites.items():
+        if file and file not in lines:
+            lines[file] = Path(file).read_text().splitlines()
+        here, above = lines[file][line - 1], lines[file][line - 2].strip()
+        if EXCUSE in here or above.startswith(EXCUSE):
+            found.append(site)
+    return found
 
 
 def load(*paths: str | Path, **options: Any) -> dict[str, Scenario]:

@@ -30,11 +30,18 @@
  *   X8  A TLB entry is made by the first access of its CPU to a page of kernel space, and goes with
  *       pmap_invalidate() alone.  An access through one that is not what the page table says fails
  *       the run, as does one to a page that is not mapped.
+ *   X9  Memory that a scenario says to be a CPU's own (sim_owned) is accessed in a critical section
+ *       of that CPU, or with interrupts off; any other access fails the run.
+ *   X10 Where races are looked for: of two accesses of different CPUs to one address, one of them
+ *       a write and one of them plain, one happens before the other.  What orders is an atomic
+ *       operation with an order that reads what another with an order wrote, and program order:
+ *       not the schedule.  An access is known by the address at which it begins.
  * Tests     tests/sim/test_core.py, tests/sim/test_store_buffers.py
  * Source    Burckhardt and others, "A Randomized Scheduler with Probabilistic Guarantees of
  *           Finding Bugs", 2010 (PCT); Musuvathi and Qadeer, "Iterative Context Bounding", 2007;
  *           Godefroid, "Partial-Order Methods for the Verification of Concurrent Systems", 1996,
- *           chapter 5 (sleep sets); Sewell and others, "x86-TSO", 2010
+ *           chapter 5 (sleep sets); Sewell and others, "x86-TSO", 2010; Flanagan and Freund,
+ *           "FastTrack", 2009 (X10)
  */
 #include <signal.h>
 #include <stdbool.h>
@@ -47,16 +54,18 @@ enum { PAGE = 4096, MAX_REGIONS = 48, MAX_HOT = 4096, MAX_NODES = 20000, TRACE =
 enum { STACK_SHIFT = 16 };              /* stacks are aligned blocks of 64 KiB */
 enum { READS = 1, WRITES = 2, ORDERED = 4 };
 enum { LOWERED = 1 << 21 };             /* PCT: at a change point; below it, those that pause */
-enum { BUFFER = 8, SEQ_CST = 4, FENCE = 10, DOORBELL = 11, EVENT = 12 };
+enum { BUFFER = 8, SEQ_CST = 4, CAS = 8, FENCE = 10, DOORBELL = 11, EVENT = 12 };
 enum { TOKEN_CLASS = 9 };               /* of ktr.Event: tracing it changes what tokens do */
 enum { PAUSE_TICKS = 64 };              /* of the clock, where a step takes one */
 enum { DELAY_ROUNDS = 64 };             /* pauses of a pure delay loop that count as one */
 enum { MET = 8192, ALONE = 1 << 20 };
+enum { OWNED = 1 << 20, PLACES = 32, EXCUSED = 1024 };     /* X9: bits, ranges; sites that may */
+enum { RACED = 4, WORDS = 1 << 16 };    /* X10: CPUs that are looked at, addresses of a run */
 enum { STUTTERS = 400, TIMER_EVERY = 40, JUMPS = 5000 };
 
 enum state { OFF, RUNS, PAUSES, HALTS };
 enum result { DONE, DEADLOCK, LIVELOCK, TOO_LONG, DIVERGED, EXHAUSTED, BOOTED, REDUNDANT, STALE,
-              UNMAPPED };
+              UNMAPPED, UNGUARDED, RACE };
 enum policy { RANDOM, PCT, EXHAUSTIVE, BOOT };
 
 struct store {                          /* not yet seen by others (X6) */
@@ -100,6 +109,13 @@ struct operation {                      /* an atomic one, as it was done; or a d
     uint32_t step, event;
 };
 
+struct word {                           /* X10: when each CPU last did what at an address */
+    uintptr_t address;
+    uint64_t run;
+    uint32_t when[4][RACED], site[4][RACED];    /* plain read, write; ordered read, write */
+    uint32_t released[RACED];           /* what is known to who reads it with an order */
+};
+
 struct kept {                           /* what a reset puts back */
     struct cpu cpus[MAX_CPUS];
     uint64_t base;
@@ -126,7 +142,7 @@ static struct core {
     uint32_t sleep;                     /* entities whose next step was covered elsewhere */
     struct access sleeping[MAX_ENTITIES];
     uint64_t runs, total, longest, truncated, redundant;
-    uint32_t tracing, traced, telling, stop, tso, no_fences;
+    uint32_t tracing, traced, telling, stop, tso, no_fences, races;
     uintptr_t physmap, space;           /* where frames are seen; where pages are mapped */
     uint64_t ram, space_size;
     uint64_t *table, *tlb;              /* frames by page; by CPU and page: 0 if none */
@@ -141,6 +157,14 @@ static struct core {
     struct operation operations[TRACE];
     uint32_t operated;
     struct node node[MAX_NODES];
+    uintptr_t critcount;                /* where a thread has its depth of critical sections */
+    uint8_t owned[OWNED / 8];           /* X9: words of per-CPU storage, from its start */
+    struct { uintptr_t start, size; } place[PLACES];    /* X9: what lies elsewhere */
+    uint32_t places, disowned, excused[EXCUSED];
+    struct { uint64_t address; uint32_t site[2], cpu[2]; } conflict;    /* X9, X10: what was found */
+    uint64_t run_number;
+    uint32_t clock[RACED][RACED];       /* X10: what each CPU knows of each */
+    struct word word[WORDS];
 } S __attribute__((section("sim_core,\"aw\",@nobits#")));
 
 extern int64_t percpu_offset __asm__("kpy.percpu.offset");
@@ -515,6 +539,97 @@ static void translate(uintptr_t where) {
     if (found != S.table[page]) end(STALE);
 }
 
+/* ---- accesses that are wrong whatever comes of them */
+
+static bool excused(uint32_t site) {
+    uint32_t at = site % EXCUSED;
+    while (S.excused[at] && S.excused[at] != site) at = (at + 1) % EXCUSED;
+    return S.excused[at] == site;
+}
+
+static void conflict(uintptr_t where, uint32_t result, uint32_t cpu, uint32_t site,
+                     uint32_t other_cpu, uint32_t other_site) {
+    S.conflict.address = where;
+    S.conflict.cpu[0] = other_cpu;
+    S.conflict.site[0] = other_site;
+    S.conflict.cpu[1] = cpu;
+    S.conflict.site[1] = site;
+    end(result);
+}
+
+/* X9 */
+static inline void guard(const struct cpu *c, uintptr_t where, uint32_t site, uint32_t kind) {
+    uintptr_t at = where - S.percpu - (uintptr_t)c->offset, thread;
+    if (S.policy == BOOT || !c->takes) return;
+    thread = *(uintptr_t *)(S.curthread + c->offset);
+    if (*(uint32_t *)(thread + S.critcount)) return;
+    if (at < S.percpu_size) {
+        if (kind & ORDERED || !(S.owned[at >> 6] >> (at >> 3 & 7) & 1)) return;
+    } else {
+        uint32_t i = 0;
+        while (i < S.places && (S.disowned >> i & 1
+                                || where - S.place[i].start >= S.place[i].size)) i++;
+        if (i == S.places || (kind & (WRITES | ORDERED)) == ORDERED) return;
+    }
+    if (!excused(site)) conflict(where, UNGUARDED, (uint32_t)(c - S.cpus), site, 0, 0);
+}
+
+static struct word *word_at(uintptr_t address) {
+    uint64_t at = address * 0x9E3779B97F4A7C15u >> 48;
+    for (uint32_t i = 0; i < WORDS; i++, at = (at + 1) % WORDS) {
+        struct word *w = &S.word[at];
+        if (w->run == S.run_number && w->address != address) continue;
+        if (w->run != S.run_number) {
+            memset(w, 0, sizeof *w);
+            w->run = S.run_number;
+            w->address = address;
+        }
+        return w;
+    }
+    __builtin_trap();
+}
+
+/* X10: which kinds of access conflict with a plain read, a plain write, an ordered read, ... */
+static const uint8_t CONFLICTS[4] = {2 | 8, 1 | 2 | 4 | 8, 2, 1 | 2};
+
+static void raced(const struct cpu *c, uint32_t site, uintptr_t where, uint32_t kind) {
+    uint32_t cpu = (uint32_t)(c - S.cpus);
+    struct word *w;
+    if (cpu >= RACED || S.policy == BOOT || !where || excused(site)) return;
+    w = word_at(where);
+    for (uint32_t write = 0; write < 2; write++) {
+        uint32_t own_kind = (kind & ORDERED ? 2 : 0) + write;
+        if (!(kind & (write ? WRITES : READS))) continue;
+        for (uint32_t k = 0; k < 4; k++)
+            for (uint32_t i = 0; i < RACED; i++)
+                if (i != cpu && CONFLICTS[own_kind] >> k & 1 && w->when[k][i] > S.clock[cpu][i])
+                    conflict(where, RACE, cpu, site, i, w->site[k][i]);
+        w->when[own_kind][cpu] = S.clock[cpu][cpu];
+        w->site[own_kind][cpu] = site;
+    }
+}
+
+static void learn(uint32_t *to, const uint32_t *from) {
+    for (uint32_t i = 0; i < RACED; i++) if (from[i] > to[i]) to[i] = from[i];
+}
+
+/* X10: an operation with an order has been done. */
+static void ordered(uintptr_t where, bool reads, bool writes, uint32_t order) {
+    uint32_t cpu;
+    struct word *w;
+    if (!S.cur || !S.races || S.policy == BOOT) return;
+    cpu = (uint32_t)(S.cur - S.cpus);
+    if (cpu >= RACED) return;
+    w = word_at(where);
+    if (reads && order != 0 && order != 2) learn(S.clock[cpu], w->released);
+    if (!writes) return;
+    if (!reads) memset(w->released, 0, sizeof w->released);
+    if (order >= 2) {
+        learn(w->released, S.clock[cpu]);
+        S.clock[cpu][cpu]++;
+    }
+}
+
 void hook_yield(uint32_t site, void *where, uint32_t kind) __asm__("kpy.hook.yield");
 void hook_yield(uint32_t site, void *where, uint32_t kind) {
     struct cpu *c = S.cur;
@@ -523,12 +638,16 @@ void hook_yield(uint32_t site, void *where, uint32_t kind) {
     if (c->buffered && !(kind & ORDERED)) before_plain(c, (uintptr_t)where, kind);
     if (!(kind & ORDERED) && own(c, (uintptr_t)where)) {
         if (++S.alone > ALONE) end(LIVELOCK);
+        guard(c, (uintptr_t)where, site, kind);
         if (c->takes && pending(c)) point(site, 0, 0);      /* X5 */
+        if (S.races) raced(S.cur, site, (uintptr_t)where, kind);
         return;
     }
+    if (S.places) guard(c, (uintptr_t)where, site, kind);
     c->wrote = (kind & WRITES) != 0;
     c->touched = 1;
     point(site, (uintptr_t)where, kind);
+    if (S.races) raced(S.cur, site, (uintptr_t)where, kind);
     if ((uintptr_t)where - S.space < S.space_size) translate((uintptr_t)where);
 }
 
@@ -643,14 +762,7 @@ static bool through_buffer(struct cpu *c, uint32_t kind, void *where, uint32_t s
 }
 
 /* One host thread: between two schedule points everything is atomic. */
-uint64_t hook_atomic(uint32_t kind, void *where, uint32_t size, uint64_t a, uint64_t b,
-                     uint32_t order) __asm__("kpy.hook.atomic");
-uint64_t hook_atomic(uint32_t kind, void *where, uint32_t size, uint64_t a, uint64_t b,
-                     uint32_t order) {
-    struct cpu *c = S.cur;
-    uint64_t value = 0;
-    if (c && S.tso && through_buffer(c, kind, where, size, a, order, &value)) return value;
-    if (kind == FENCE) return 0;
+static uint64_t operate(uint32_t kind, void *where, uint32_t size, uint64_t a, uint64_t b) {
     switch (size) {
     case 1: ATOMIC(uint8_t)
     case 2: ATOMIC(uint16_t)
@@ -659,15 +771,32 @@ uint64_t hook_atomic(uint32_t kind, void *where, uint32_t size, uint64_t a, uint
     }
 }
 
+uint64_t hook_atomic(uint32_t kind, void *where, uint32_t size, uint64_t a, uint64_t b,
+                     uint32_t order) __asm__("kpy.hook.atomic");
+uint64_t hook_atomic(uint32_t kind, void *where, uint32_t size, uint64_t a, uint64_t b,
+                     uint32_t order) {
+    struct cpu *c = S.cur;
+    uint64_t value = 0;
+    if (c && S.tso && through_buffer(c, kind, where, size, a, order, &value)) return value;
+    if (kind == FENCE) return 0;
+    value = operate(kind, where, size, a, b);
+    if (S.races) ordered((uintptr_t)where, kind != 1, kind && !(kind >= CAS && value != a), order);
+    return value;
+}
+
 uint64_t hook_load(const void *where, uint32_t size) __asm__("kpy.hook.volatile_load");
 uint64_t hook_load(const void *where, uint32_t size) {
     uint64_t value = 0;
     memcpy(&value, where, size);
+    ordered((uintptr_t)where, true, false, 1);
     return value;
 }
 
 void hook_store(void *where, uint32_t size, uint64_t value) __asm__("kpy.hook.volatile_store");
-void hook_store(void *where, uint32_t size, uint64_t value) { memcpy(where, &value, size); }
+void hook_store(void *where, uint32_t size, uint64_t value) {
+    memcpy(where, &value, size);
+    ordered((uintptr_t)where, false, true, 2);
+}
 
 void hook_crit_enter(void) __asm__("kpy.hook.crit_enter.kernel.lwkt.crit.crit_enter");
 void hook_crit_enter(void) {
@@ -677,6 +806,13 @@ void hook_crit_enter(void) {
 
 void hook_crit_exit(void) __asm__("kpy.hook.crit_exit.kernel.lwkt.crit.crit_exit");
 void hook_crit_exit(void) { kernel_crit_exit(); }
+
+/* Not by way of Python, on whose stack no other CPU can go on; in builds that have memory. */
+__asm__(".text\n.weak \"kernel.mem.page.wait\"\n"
+        ".globl \"kpy.hook.page_wait.kernel.mem.page.wait\"\n"
+        ".type \"kpy.hook.page_wait.kernel.mem.page.wait\", @function\n"
+        "\"kpy.hook.page_wait.kernel.mem.page.wait\":\n"
+        "  jmp *\"kernel.mem.page.wait\"@GOTPCREL(%rip)\n");
 
 /* ---- the machine contract */
 
@@ -749,10 +885,13 @@ static uint64_t table_step(uint64_t va, bool shared) {
     return page;
 }
 
+/* Serialized for each 2 MiB, says the contract: as if it wrote a word of them (X10). */
 bool pmap_enter(uint64_t va, uint64_t pa, uint32_t prot) CONTRACT("pmap_enter");
 bool pmap_enter(uint64_t va, uint64_t pa, uint32_t prot) {
     (void)prot;
-    S.table[table_step(va, true)] = pa;
+    uint64_t page = table_step(va, true);
+    if (S.cur && S.races) raced(S.cur, 1, (uintptr_t)&S.table[page / 512 * 512] + 1, WRITES);
+    S.table[page] = pa;
     return true;
 }
 
@@ -929,13 +1068,18 @@ static void reset(void) {
     S.stutters = S.jumps = S.turn = 0;
     S.changes = S.quiet_changes = 1;
     S.hasty = S.hasty_ticks;
-    S.at_node = S.preempted = S.sleep = S.passed = 0;
+    S.run_number++;
+    memset(S.clock, 0, sizeof S.clock);
+    for (uint32_t i = 0; i < RACED; i++) S.clock[i][i] = 1;
+    S.disowned = S.at_node = S.preempted = S.sleep = S.passed = 0;
 }
 
 /* ---- what Python calls (through world.py) */
 
-/* Say where things are: per-CPU storage, gd.curthread in it, the size of a thread. */
-void sim_layout(uint64_t percpu, uint64_t size, uint64_t curthread, uint64_t thread_size) {
+/* Say where things are: per-CPU storage, gd.curthread in it; a thread's size, its critcount. */
+void sim_layout(uint64_t percpu, uint64_t size, uint64_t curthread, uint64_t thread_size,
+                uint64_t critcount) {
+    S.critcount = critcount;
     S.percpu = percpu;
     S.percpu_size = size;
     S.curthread = curthread;
@@ -1048,10 +1192,40 @@ uint32_t sim_replay(uint32_t policy, uint64_t seed, uint32_t depth, uint64_t len
     return S.result;
 }
 
-/* Whether stores may wait in buffers; whether full fences do nothing, to see what needs them. */
-void sim_model(bool store_buffers, bool no_fences) {
+/* Whether stores may wait in buffers; whether full fences do nothing, to see what needs them;
+ * whether races are looked for (X10). */
+void sim_model(bool store_buffers, bool no_fences, bool races) {
     S.tso = store_buffers;
     S.no_fences = no_fences;
+    S.races = races;
+}
+
+/* `size` bytes are this CPU's in its critical sections (X9); if they lie in its per-CPU storage,
+ * so do those of the others. */
+void sim_owned(uint64_t start, uint64_t size) {
+    uintptr_t at = start - S.percpu - (uintptr_t)S.cur->offset;
+    if (at < S.percpu_size) {
+        if (at + size > 8 * OWNED) __builtin_trap();
+        for (uint64_t i = at >> 3; i < (at + size) >> 3; i++)
+            S.owned[i >> 3] |= (uint8_t)(1 << (i & 7));
+    } else {
+        if (S.places == PLACES) __builtin_trap();
+        S.place[S.places].start = start;
+        S.place[S.places++].size = size;
+    }
+}
+
+/* The bytes at `start`, not of per-CPU storage, are nobody's own any more in this run. */
+void sim_disown(uint64_t start) {
+    for (uint32_t i = 0; i < S.places; i++)
+        if (S.place[i].start == start) S.disowned |= 1u << i;
+}
+
+/* An access that breaks X9 or X10 for a reason that tests/sim/excused.py tells. */
+void sim_excuse(uint32_t site) {
+    uint32_t at = site % EXCUSED;
+    while (S.excused[at] && S.excused[at] != site) at = (at + 1) % EXCUSED;
+    S.excused[at] = site;
 }
 
 /* Wake a mutant, or none with 0; note those whose place runs come by from now on, if asked. */
@@ -1080,7 +1254,8 @@ void sim_stop(void) {
 uint64_t sim_figure(uint32_t which) {
     uint64_t figures[] = {S.runs, S.total, S.longest, S.truncated, S.redundant, S.steps, S.traced,
                           S.hot, S.cur ? (uint64_t)(S.cur - S.cpus) : ~0ull, S.count,
-                          S.operated};
+                          S.operated, S.conflict.address, S.conflict.site[0], S.conflict.site[1],
+                          S.conflict.cpu[0], S.conflict.cpu[1]};
     return figures[which];
 }
 

@@ -11,6 +11,7 @@ from kernel.lwkt import crit, globaldata, intr, sched
 from kernel.lwkt.globaldata import gd
 from kernel.lwkt.thread import ThreadFlag
 from tests.sim import world
+from tests.sim.scenarios import ipi
 
 UNSAFE: Final = True        # what is registered begins as zero
 
@@ -155,3 +156,27 @@ def removal() -> None:
     world.thread(_wait_for_handler, 0, 1)
     world.thread(_raise, 1, 2)
     world.to_quiescence()
+
+
+# --- Beside a standstill --------------------------------------------------------------------
+
+
+def _stop_once(unused: u64) -> None:
+    ipi._stop_all(1)
+
+
+def _interrupt_masters(unused: u64) -> None:
+    """Interrupts for a CPU that masters a standstill while another wants one."""
+    for _ in range(3):
+        before = fast_calls.load()
+        world.interrupt(0, FAST)
+        while fast_calls.load() == before:
+            world.wait()
+
+
+def masters_interrupted() -> None:
+    """No interrupt is lost while a master looks after a standstill that waits for its own."""
+    world.start_with(_register)
+    world.thread(_stop_once, 0, 0)
+    world.thread(_stop_once, 0, 1)
+    world.thread(_interrupt_masters, 0, 2)

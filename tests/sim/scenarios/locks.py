@@ -100,6 +100,29 @@ def _three_but() -> None:
     _spin_free()
 
 
+def _share_and_try(times: u64) -> None:
+    for _ in range(times):
+        spin.lock_shared(lock)
+        spin.unlock_shared(lock)
+        if spin.trylock(lock):
+            _alone()
+            spin.unlock(lock)
+        else:
+            given_up.add(1)
+
+
+def spinlock_tried_after_sharing() -> None:
+    """The hint that sharers leave in the word lets one in who tries, and one only."""
+    world.thread(_share_and_try, 2, 0)
+    world.thread(_share_and_try, 2, 1)
+    world.check(_tried_four)
+
+
+def _tried_four() -> None:
+    assert count + given_up.load() == 4
+    _spin_free()
+
+
 def spinlock_shared() -> None:
     """Two sharers and one who wants to be alone."""
     world.thread(_spin_shared, 2, 0)
@@ -139,8 +162,8 @@ def _change(times: u64) -> None:
 def _look(times: u64) -> None:
     for _ in range(times):
         began = spin.update_begin(lock)
-        seen_left = left
-        seen_right = right
+        seen_left = left  # races: update_same() tells
+        seen_right = right  # races: update_same() tells
         if spin.update_same(lock, began):
             assert seen_left == seen_right, "torn, but said to be of one piece"
         else:
@@ -255,6 +278,22 @@ def mutex_timed() -> None:
     """The time of a waiter is over just when it is granted."""
     world.clocks(hasty=4)
     world.thread(_mutex, 1, 0)
+    world.thread(_mutex_timed, 0, 1)
+    world.check(_timed)
+
+
+def _mutex_long(unused: u64) -> None:
+    mutex.lock(mtx)
+    _alone()
+    for _ in range(20):
+        world.point()
+    mutex.unlock(mtx)
+
+
+def mutex_timed_and_granted() -> None:
+    """The holder lets go when the time of a waiter is over, before that has given up."""
+    world.clocks(hasty=30)
+    world.thread(_mutex_long, 1, 0)
     world.thread(_mutex_timed, 0, 1)
     world.check(_timed)
 

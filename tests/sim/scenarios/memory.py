@@ -18,6 +18,7 @@ from kpy import (
     panic,
     pointer_at,
     ref,
+    sizeof,
     u32,
     u64,
     unwrap,
@@ -75,6 +76,12 @@ def _memory_here() -> None:
     slab.init_cpu(gd.cpuid)
     kmalloc_obj.init_cpu(gd.cpuid)
     malloc_type.attach(kind)
+    world.owned(u64(address_of(ref(page.local))), sizeof(page.Local))
+    world.owned(u64(address_of(ref(kva.local))), sizeof(kva.Local))
+    world.owned(u64(address_of(ref(slab.slab))), sizeof(slab.Slab))
+    world.owned(u64(address_of(ref(kmalloc_obj.local))), sizeof(kmalloc_obj.Local))
+    world.owned(u64(address_of(ref(malloc_type.uses))),
+                sizeof(malloc_type.Use) * malloc_type.MAX_TYPES)
 
 
 def _with_memory() -> None:
@@ -140,8 +147,9 @@ def _fill_zone(more: u64) -> None:
     while stage.load() != 2:
         world.wait()
     slab.drain()
+    # races: nobody interrupts
     assert slab.slab.nzones == 0 and slab.slab.nfree_zones == 0, "a zone was lost"
-    assert slab.slab.off.first is None
+    assert slab.slab.off.first is None  # races: nobody interrupts
 
 
 def _free_zone(unused: u64) -> None:
@@ -173,7 +181,7 @@ def _fill_and_sweep(unused: u64) -> None:
     while stage.load() != 2:
         world.wait()
     slab.drain()
-    assert slab.slab.nzones == 0, "a zone was lost"
+    assert slab.slab.nzones == 0, "a zone was lost"  # races: nobody interrupts
 
 
 def _free_three(unused: u64) -> None:
@@ -227,6 +235,7 @@ def _nothing_live() -> None:
 
 def _objects_here() -> None:
     _memory_here()
+    world.owned(u64(address_of(ref(obj.mine[gd.cpuid]))), sizeof(kmalloc_obj.Mine))
     if gd.cpuid == 0:
         obj.kind.name = "object"
         obj.kind.limit = MIB
@@ -321,6 +330,11 @@ def _cache_up() -> None:
     cache.capacity = 1              # every other operation goes to the depot
 
 
+def _cache_here() -> None:
+    _memory_here()
+    world.owned(u64(address_of(ref(cache.cpus[gd.cpuid]))), sizeof(objcache.CpuCache))
+
+
 def _get_and_put(times: u64) -> None:
     for i in range(times):
         first = objcache.get_nowait(cache, NOWAIT)
@@ -339,6 +353,7 @@ def object_cache() -> None:
     """Two CPUs get and put, also what the other got; magazines of one go to and from the depot."""
     _with_memory()
     world.start_with(_cache_up)
+    world.on_each(_cache_here)
     world.thread(_get_and_put, 2, 0)
     world.thread(_get_and_put, 2, 1)
     world.check(_accounted)
@@ -375,6 +390,7 @@ def scarce_objects() -> None:
     scarce = True
     _with_memory()
     world.start_with(_cache_up)
+    world.on_each(_cache_here)
     world.clocks()
     world.thread(_get_scarce, 0, 0)
     world.thread(_get_scarce, 0, 1)

@@ -7,7 +7,7 @@ from typing import Final
 
 from kpy import Atomic, Ptr, address_of, i32, ref, u32, u64, zeroed
 
-from kernel.lwkt import callout, globaldata, ipiq, sched, sleepq, spin
+from kernel.lwkt import callout, crit, globaldata, ipiq, sched, sleepq, spin
 from kernel.lwkt.globaldata import find, gd
 from kernel.lwkt.sleepq import SleepFlag
 from kernel.lwkt.thread import ThreadFlag
@@ -277,7 +277,9 @@ def _delayed_two(unused: u64) -> None:
     condition.store(1)
     sleepq.wakeup(_ident())
     sleepq.wakeup_end_delayed()
+    crit.crit_enter()
     assert gd.delayed_wakeup[0] == 0 and gd.delayed_wakeup[1] == 0 and gd.delayed_depth == 0
+    crit.crit_exit()
 
 
 def _other() -> u64:

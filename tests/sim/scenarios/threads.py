@@ -5,12 +5,14 @@ Covers    kernel/lwkt/sched.py R1 to R5, thread.py H1 to H4
 """
 from typing import Final
 
-from kpy import Atomic, Errno, i32, panic, u32, u64
+from kpy import Atomic, Errno, address_of, i32, panic, ref, u32, u64, volatile_load
 
 from kernel.lwkt import crit, globaldata, sched, sleepq
 from kernel.lwkt.globaldata import find, gd
-from kernel.lwkt.thread import Pri, ThreadFlag
+from kernel.lwkt.thread import MpFlag, Pri, ThreadFlag
 from tests.sim import world
+
+UNSAFE: Final = True        # what is slept on is an address
 
 ROUNDS: Final = 2
 
@@ -53,6 +55,33 @@ def two_wakers() -> None:
     world.thread(_schedule, 1, 1)
     world.thread(_schedule, 1, 2)
     world.to_quiescence()
+
+
+# --- Waiting for an end ---------------------------------------------------------------------
+
+
+def _end_when_awaited(unused: u64) -> None:
+    while stage.load() == 0:
+        world.wait()
+
+
+def _await_end(unused: u64) -> None:
+    td = world.td_of(0)
+    ident = u64(address_of(ref(td.mpflags)))
+    td.mpflags.or_(MpFlag.EXITWAIT)
+    stage.store(1)
+    while MpFlag.EXITSIG not in td.mpflags.load():
+        sleepq.tsleep_interlock(ident)
+        if MpFlag.EXITSIG not in td.mpflags.load():
+            sleepq.wait(ident, sleepq.SleepFlag.PINTERLOCKED, "exit")
+        sleepq.tsleep_remove()
+    assert ThreadFlag.RUNNING not in volatile_load(td.flags), "it is on its stack"
+
+
+def end_awaited() -> None:
+    """Who waits for a thread's end is woken by it, when the thread is off its stack."""
+    world.thread(_end_when_awaited, 0, 0)
+    world.thread(_await_end, 0, 1)
 
 
 # --- Taking turns ---------------------------------------------------------------------------
@@ -325,6 +354,7 @@ def _refer(unused: u64) -> None:
     stage.store(1)
     for _ in range(3):
         world.point()
+        # races: one bit, of a thread that may change others
         assert ThreadFlag.EXITING not in td.flags
     td.refs.sub(1)
 

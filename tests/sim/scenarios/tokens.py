@@ -217,6 +217,31 @@ def holder_asks() -> None:
     world.check(_two)
 
 
+def _hold_and_ask_later(unused: u64) -> None:
+    """Asks when the other has given up spinning, and left the token to its scheduler."""
+    global count
+    token.gettoken(tok)
+    while tok.collisions.load() == 0:
+        world.wait()
+    world.point()
+    ipiq.wait(find(0), ipiq.send(find(0), _nobody_asks, 0, 0))
+    count += 1
+    token.reltoken(tok)
+
+
+def _add_when_held(unused: u64) -> None:
+    while tok.count.load() == 0:
+        world.wait()
+    _add(1)
+
+
+def holder_asks_later() -> None:
+    """A holder waits for a message's end on a CPU whose scheduler waits for the token."""
+    world.thread(_add_when_held, 0, 0)
+    world.thread(_hold_and_ask_later, 0, 1)
+    world.check(_two)
+
+
 # --- A holder that blocks -------------------------------------------------------------------
 
 
