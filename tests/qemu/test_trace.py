@@ -14,7 +14,7 @@ from tests.harness.build import ROOT, suite_image
 from toolchain.trace import guest, model
 from toolchain.trace.model import State
 
-USUAL = 0x1FE
+USUAL = 0xDFE
 
 
 @pytest.fixture(scope="module")
