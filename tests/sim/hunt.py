@@ -17,7 +17,7 @@ from tests.sim import mutants
 from tests.sim.suite import NAMES
 from toolchain.lower.mutate import number_of
 
-POLICIES = ("race-random", "random", "pct", "tso-random")
+POLICIES = ("race-random", "race-pct", "random", "pct", "tso-random")
 ROUNDS = (40, 1000, 10_000)
 SECONDS = 4                    # for one mutant
 

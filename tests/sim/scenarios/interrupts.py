@@ -165,8 +165,8 @@ def _stop_once(unused: u64) -> None:
     ipi._stop_all(1)
 
 
-def _interrupt_masters(unused: u64) -> None:
-    """Interrupts for a CPU that masters a standstill while another wants one."""
+def _interrupt_thrice(unused: u64) -> None:
+    """Each when the one before has been served."""
     for _ in range(3):
         before = fast_calls.load()
         world.interrupt(0, FAST)
@@ -179,4 +179,20 @@ def masters_interrupted() -> None:
     world.start_with(_register)
     world.thread(_stop_once, 0, 0)
     world.thread(_stop_once, 0, 1)
-    world.thread(_interrupt_masters, 0, 2)
+    world.thread(_interrupt_thrice, 0, 2)
+
+
+# --- Beside ticks ---------------------------------------------------------------------------
+
+
+def _until_all_came(unused: u64) -> None:
+    while fast_calls.load() < 3:
+        world.wait()
+
+
+def ticks_interrupted() -> None:
+    """No interrupt is lost while a tick is worked off."""
+    world.clocks(hasty=12)
+    world.start_with(_register)
+    world.thread(_until_all_came, 0, 0)
+    world.thread(_interrupt_thrice, 0, 1)

@@ -107,15 +107,16 @@ def _poll_and_drain(unused: u64) -> None:
     done.add(1)
 
 
-def _use_five(unused: u64) -> None:
+def _use_five(times: u64) -> None:
     items: Array[u64, 5]
-    for i in range(5):
-        items[i] = kmalloc_obj.alloc(obj, NOWAIT)
-        memory._take(items[i])
-    stage.store_relaxed(1)
-    for i in range(5):
-        memory._drop(items[i])
-        kmalloc_obj.free(obj, items[i])
+    for _ in range(times):
+        for i in range(5):
+            items[i] = kmalloc_obj.alloc(obj, NOWAIT)
+            memory._take(items[i])
+        stage.store_relaxed(1)
+        for i in range(5):
+            memory._drop(items[i])
+            kmalloc_obj.free(obj, items[i])
     done.add(1)
 
 
@@ -125,7 +126,7 @@ def objects_retired() -> None:
     world.start_with(memory._memory_up)
     world.on_each(_eight_full)
     world.thread(_poll_and_drain, 0, 0)
-    world.thread(_use_five, 0, 1)
+    world.thread(_use_five, 2, 1)
     world.check(_each_slab_somewhere)
 
 
