@@ -6,7 +6,7 @@ starts in a thread, start_rest(); the boot stack becomes that of CPU 0's idle th
 
 Tests     tests/qemu/test_boot_entry.py, tests/qemu/test_cpus.py
 """
-from kpy import Errno, Never, entry, kprintf, panic, u32, u64
+from kpy import Errno, Never, entries, entry, kprintf, panic, u32, u64
 
 from kernel import console, machine, mem, prompt
 from kernel.bus import thread as bus
@@ -26,9 +26,11 @@ def kmain(magic: u32, info: u64) -> Never:
     """Bring the kernel up.  `magic` says who booted us, `info` is its information's address."""
     kprintf("Damselfly: a microkernel in Python syntax\n")
     machine.start(magic, info)                      # traps, memory map, page tables, ACPI
+    for early in entries("sysinit"):                # what an image has linked in for it
+        early.function()
     cpus = machine.cpu_count()
-    entries, _ = words.number(words.value_of(machine.command_line(), b"ktr"))
-    lwkt_start.set_ring_entries(entries)            # `ktr=N` on the command line
+    wanted, _ = words.number(words.value_of(machine.command_line(), b"ktr"))
+    lwkt_start.set_ring_entries(wanted)             # `ktr=N` on the command line
     for cpu in range(cpus):                         # stacks and message queues of each CPU
         area = machine.boot_alloc(lwkt_start.area_bytes(cpus), PAGE_SIZE)
         lwkt_start.prepare(cpu, cpus, machine.phys_to_virt(area))

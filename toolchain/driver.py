@@ -108,7 +108,10 @@ def _build(flags: argparse.Namespace, sink: Sink) -> int:
     output = Path(flags.output or (ROOT / "build" / "kernel.elf" if not flags.files else
                                    Path("build") / (files[0].stem + (
                                        ".o" if target == "host" else ".elf"))))
-    settings = Options(target=target, mode=RELEASE if flags.release else DEV, opt=flags.optimise)
+    settings = Options(target=target, mode=RELEASE if flags.release else DEV, opt=flags.optimise,
+                       pauses=flags.pauses)
+    if flags.pauses:
+        files = [*files, kernel.PAUSES]
     builder = Builder(settings, roots_of(files), sink, folder=_cache_folder(flags),
                       progress=_progress(flags), jobs=flags.jobs,
                       binding=kernel.binding())
@@ -400,6 +403,9 @@ def _parser() -> argparse.ArgumentParser:
                        help="optimise the whole program; overflow wraps instead of trapping")
     build.add_argument("-O", "--optimise", type=int, choices=(0, 1, 2, 3), metavar="N",
                        help="default: 1, with --release 2; 0 keeps every variable for gdb")
+    build.add_argument("--pauses", action="store_true",
+                       help="a kernel that changes CPUs at atomics, by a seed, `schedule=N` "
+                       "on its command line: docs/sim.md")
     build.add_argument("-j", "--jobs", type=int, metavar="N", help="worker processes")
     build.add_argument("--cache", metavar="DIR", help="default: build/cache")
     build.add_argument("--no-cache", action="store_true", help="compile everything again")

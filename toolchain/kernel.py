@@ -9,6 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PLATFORM = "pc64"
+PAUSES = ROOT / "kernel" / "pauses.py"      # for `kpyc build --pauses` only
 
 
 def files() -> list[Path]:

@@ -26,6 +26,7 @@ class Options:
     yields: bool = False               # a schedule point before each shared access
     edges: bool = False                # count every control-flow edge
     faults: bool = False               # calls of @fault_site functions may be made to fail
+    pauses: bool = False               # a call of kernel/pauses.py at atomics, critical sections
     mutants: tuple[str, ...] = ()      # packages whose functions have mutants: lower/mutate.py
 
     @property
@@ -40,7 +41,7 @@ class Options:
 
     @property
     def instrumented(self) -> bool:
-        return self.hooks or self.yields or self.edges or self.faults
+        return self.hooks or self.yields or self.edges or self.faults or self.pauses
 
     def key(self) -> str:
         """A text that is equal exactly for equal options."""

@@ -52,16 +52,17 @@ def _at_once(msg: Ptr[Msg]) -> i32:
 @table("guest_test", 40)
 def inline_port_answers_without_a_switch() -> None:
     """ROUNDS synchronous messages to an inline port: no queue, no switch."""
+    rounds = support.rounds(ROUNDS)
     msgport.init_inline_port(inline_port, _at_once)
     msg: Msg = zeroed(Msg)
     msgport.init(msg, curthread().msgport)
     msg.command = COMMAND_ADD
     before = curthread().switches
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         error = msgport.domsg(inline_port, msg)
         assert error == 0
     switched = curthread().switches - before
-    assert msg.result == ROUNDS
+    assert msg.result == rounds
     msg.command = COMMAND_QUIT
     assert msgport.domsg(inline_port, msg) == EINVAL
     msg.command = COMMAND_ADD
@@ -69,7 +70,7 @@ def inline_port_answers_without_a_switch() -> None:
     assert MsgFlag.QUEUED in msg.flags
     assert msgport.waitport(curthread().msgport) is msg
     assert switched == 0
-    kprintf(f"{ROUNDS} messages, {switched} switches\n")
+    kprintf(f"{rounds} messages, {switched} switches\n")
 
 
 def _serve(unused: u64) -> None:
@@ -126,6 +127,7 @@ def _stop_server(port: Ptr[Port]) -> None:
 @table("guest_test", 41)
 def messages_cross_cpus() -> None:
     """ROUNDS synchronous messages to a thread of another CPU, and ROUNDS to one of this."""
+    rounds = support.rounds(ROUNDS)
     msg: Msg = zeroed(Msg)
     targets: Array[u32, 2] = [support.cpus() - 1, 0]
     for cpu in targets:
@@ -133,11 +135,11 @@ def messages_cross_cpus() -> None:
         msgport.init(msg, curthread().msgport)
         msg.command = COMMAND_ADD
         msg.result = 0
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             assert msgport.domsg(port, msg) == 0
-        assert msg.result == ROUNDS
+        assert msg.result == rounds
         _stop_server(port)
-        kprintf(f"{ROUNDS} messages to CPU {cpu} and back\n")
+        kprintf(f"{rounds} messages to CPU {cpu} and back\n")
 
 
 @table("guest_test", 42)
@@ -145,7 +147,7 @@ def asynchronous_messages_come_back() -> None:
     """Many messages under way at once; each reply arrives once."""
     port = _start_server(support.cpus() - 1)
     msgs: Array[Msg, 64] = zeroed(Array[Msg, 64])
-    rounds: u64 = ROUNDS // 64
+    rounds = support.rounds(ROUNDS) // 64
     for i in range(64):
         msgport.init(msgs[i], curthread().msgport)
         msgs[i].command = COMMAND_ADD
@@ -166,6 +168,7 @@ def asynchronous_messages_come_back() -> None:
 @table("guest_test", 43)
 def forwarded_messages_are_answered_by_another() -> None:
     """ROUNDS messages that the first receiver passes on to a thread of another CPU."""
+    rounds = support.rounds(ROUNDS)
     port = _start_server(support.cpus() - 1)
     second.store(None)
     support.spawn(_serve_second, 0, 0)
@@ -174,13 +177,13 @@ def forwarded_messages_are_answered_by_another() -> None:
     msg: Msg = zeroed(Msg)
     msgport.init(msg, curthread().msgport)
     msg.command = COMMAND_FORWARD
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         assert msgport.domsg(port, msg) == 0
-    assert msg.result == 100 * ROUNDS
+    assert msg.result == 100 * rounds
     msg.command = COMMAND_QUIT
     msgport.domsg(unwrap(second.load()), msg)
     _stop_server(port)
-    kprintf(f"{ROUNDS} messages forwarded\n")
+    kprintf(f"{rounds} messages forwarded\n")
 
 
 def _abort(msg: Ptr[Msg]) -> None:
@@ -191,22 +194,23 @@ def _abort(msg: Ptr[Msg]) -> None:
 @table("guest_test", 44)
 def aborted_messages_are_answered_early() -> None:
     """ROUNDS messages that nobody would answer, called back: each is answered EINTR, once."""
+    rounds = support.rounds(ROUNDS)
     port = _start_server(support.cpus() - 1)
     aborted.store(0)
     msg: Msg = zeroed(Msg)
     msgport.init_abortable(msg, curthread().msgport, _abort)
     msg.command = COMMAND_HOLD
     before = port.queued
-    for i in range(ROUNDS):
+    for i in range(rounds):
         msgport.sendmsg(port, msg)
         while port.queued - before <= i or MsgFlag.QUEUED in msg.flags:
             sched.yield_()                              # queued, and taken by the server
         msgport.abortmsg(msg)
         msgport.abortmsg(msg)                           # the second does nothing
         assert msgport.waitmsg(msg) == EINTR
-    assert aborted.load() == ROUNDS
+    assert aborted.load() == rounds
     _stop_server(port)
-    kprintf(f"{ROUNDS} messages aborted\n")
+    kprintf(f"{rounds} messages aborted\n")
 
 
 @table("guest_test", 45)
@@ -214,7 +218,7 @@ def priority_messages_come_first() -> None:
     """Priority messages overtake others at a port, in order among themselves."""
     msgport.init_spin_port(spin_port)
     msgs: Array[Msg, 8] = zeroed(Array[Msg, 8])
-    rounds: u64 = ROUNDS // 8
+    rounds = support.rounds(ROUNDS) // 8
     for _ in range(rounds):
         for i in range(8):
             urgent = MsgFlag.PRIORITY if i % 2 == 1 else MsgFlag(0)
@@ -245,6 +249,7 @@ def _work(unused: u64) -> None:
 @table("guest_test", 46)
 def several_threads_wait_at_a_spin_port() -> None:
     """A crew on all CPUs takes messages from one port."""
+    rounds = support.rounds(ROUNDS)
     msgport.init_spin_port(spin_port)
     crew = min(2 * support.cpus(), 8)
     for i in range(crew):
@@ -252,14 +257,14 @@ def several_threads_wait_at_a_spin_port() -> None:
     msg: Msg = zeroed(Msg)
     msgport.init(msg, curthread().msgport)
     msg.command = COMMAND_ADD
-    for _ in range(ROUNDS // 10):
+    for _ in range(rounds // 10):
         msgport.domsg(spin_port, msg)
-    assert msg.result == ROUNDS // 10
+    assert msg.result == rounds // 10
     for _ in range(crew):
         msg.command = COMMAND_QUIT
         msgport.domsg(spin_port, msg)
     support.join()
-    kprintf(f"{ROUNDS // 10} messages to {crew} threads\n")
+    kprintf(f"{rounds // 10} messages to {crew} threads\n")
 
 
 serialize_port: Port = zeroed(Port)
@@ -282,6 +287,7 @@ def _work_serialized(unused: u64) -> None:
 @table("guest_test", 47)
 def serialize_ports_work_under_their_serializer() -> None:
     """Threads of two CPUs talk by ports that one serializer protects, the replies too."""
+    rounds = support.rounds(ROUNDS)
     serializer.name = "slz"
     msgport.init_serialize_port(serialize_port, serializer)
     replies: Port = zeroed(Port)
@@ -290,16 +296,16 @@ def serialize_ports_work_under_their_serializer() -> None:
     msg: Msg = zeroed(Msg)
     serialize.enter(serializer)
     msgport.init(msg, replies)
-    for i in range(ROUNDS // 10):
+    for i in range(rounds // 10):
         msg.command = COMMAND_ADD
         if i % 2 == 0:
             msgport.domsg(serialize_port, msg)
         else:
             msgport.sendmsg(serialize_port, msg)
             assert msgport.waitport(replies) is msg
-    assert msg.result == ROUNDS // 10
+    assert msg.result == rounds // 10
     msg.command = COMMAND_QUIT
     msgport.domsg(serialize_port, msg)
     serialize.leave(serializer)
     support.join()
-    kprintf(f"{ROUNDS // 10} messages\n")
+    kprintf(f"{rounds // 10} messages\n")

@@ -22,6 +22,7 @@ from kpy import (
 )
 
 from kernel import machine
+from kernel.lib import words
 from kernel.lwkt import globaldata, sched, sleepq
 from kernel.lwkt.thread import Pri, Thread
 
@@ -68,6 +69,12 @@ def pause_ticks(ticks: u64) -> None:
 
 def cpus() -> u32:
     return globaldata.ncpus
+
+
+def rounds(usual: u64) -> u64:
+    """How often a test does what it does: `rounds=` of the command line, else as usual."""
+    wanted, given = words.number(words.value_of(machine.command_line(), b"rounds"))
+    return max(wanted, 64) if given else usual
 
 
 def elapsed_ms(since: u64) -> u64:

@@ -43,12 +43,13 @@ def _add(rounds: u64) -> None:
 def counts_are_exact() -> None:
     """2 CPUs x 4 threads x 1e6 increments under one token."""
     global count
+    rounds = support.rounds(ROUNDS)
     token.init(tok, "count")
     count = 0
     for i in range(2 * THREADS_PER_CPU):
-        support.spawn(_add, ROUNDS, u32(i) % min(support.cpus(), 2))
+        support.spawn(_add, rounds, u32(i) % min(support.cpus(), 2))
     support.join()
-    assert count == 2 * THREADS_PER_CPU * ROUNDS
+    assert count == 2 * THREADS_PER_CPU * rounds
     kprintf(f"{count} increments, {tok.collisions.load()} collisions\n")
 
 

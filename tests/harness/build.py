@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from toolchain import kernel
+from toolchain.image import explore
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,6 +36,13 @@ def guest_image(name: str, *flags: str) -> Path:
     main, *rest = kernel.core()
     assert main.name == "main.py" and name in MAINS
     return _build(f"guest-{name}", flags, [GUEST / f"{name}.py", *rest])
+
+
+@functools.cache
+def schedules_image(*flags: str) -> Path:
+    """The kernel with all tests and the planted bugs, changing CPUs by `schedule=SEED`."""
+    name = "schedules" + "".join(flags).replace("-", "")
+    return explore.build_image(ROOT / "build" / "test" / f"{name}.elf", *flags)
 
 
 def _build(name: str, flags: tuple[str, ...], files: list[Path]) -> Path:

@@ -14,7 +14,7 @@ from tests.toolchain.run import build, compile_trees
 from toolchain.backend.jit import Raised
 from toolchain.frontend import tree, types
 from toolchain.frontend.types import BOOL, U8, U16, U32, U64, VOID
-from toolchain.lower import lower
+from toolchain.lower import cfg, lower, verify
 from toolchain.lower.instrument import ATOMIC_KINDS
 from toolchain.options import Options
 
@@ -168,3 +168,21 @@ def test_off_leaves_no_trace(monkeypatch):
                          for words in (("", ""), ("clock", "alloc")))
         assert plain == marked
         assert b"kpy.hook" not in plain
+
+
+def test_pauses_come_before_atomics_and_at_the_edges_of_critical_sections():
+    n = k.param("n", U64)
+    enter = k.function("enter", [], VOID, [k.ret()], hook="crit_enter")
+    plain = k.function("plain", [n], U64, [k.ret(k.load(n))], hook="clock")
+    m = k.param("m", U64)
+    caller = k.function("caller", [m], U64, [
+        k.expr(k.call(enter)), k.ret(k.call(plain, k.load(m)))])
+    graph = lower.lower_module(k.module(enter, plain, caller, *atomics()), Options(pauses=True))
+    for function in graph.functions:
+        for block in function.blocks:
+            for before, ins in zip([None, *block.code], block.code, strict=False):
+                wanted = isinstance(ins, cfg.Atomic | cfg.Fence) or (
+                    isinstance(ins, cfg.Call) and ins.function.attrs.hook == "crit_enter")
+                paused = isinstance(before, cfg.Runtime) and before.symbol == "kpy.hook.schedule"
+                assert wanted == paused
+    verify.verify(graph)

@@ -103,7 +103,7 @@ def command(options: Options) -> list[str]:
     words += ["-machine", options.machine, "-cpu", options.cpu, "-m", options.mem]
     words += ["-smp", str(options.cpus), "-accel", _accel(options)]
     if options.icount:
-        words += ["-icount", "shift=0,sleep=off"]
+        words += ["-icount", "shift=0,sleep=off", "-rtc", "clock=vm"]
     words += ["-no-reboot", "-serial", options.serial]
     if options.cdrom:
         words += ["-cdrom", str(options.cdrom)]

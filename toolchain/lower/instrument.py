@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Instrumentation of host builds, as a pass over the graph: nothing of it exists unless asked.
+"""Instrumentation, as a pass over the graph: nothing of it exists unless a build asks for it.
 
     %1: u32 = atomic add tok+8, 1, acq_rel      %5: MPtr[None] = address tok+8
                                                 call kpy.hook.yield(0x5c1d22a7, %5, 3)
@@ -18,6 +18,8 @@ edges    a counter for each function entry and each way out of a branch (section
          places, in the same order, in kpy_edge_sites)
 faults   before a call of a @fault_site function, kpy.hook.fault(site) -> bool: true makes it
          raise ENOMEM ("alloc") or EIO ("io"), or return zero if it does not throw
+pauses   kpy.hook.schedule() before each atomic operation, fence, crit_enter() and crit_exit(): for
+         kernels that are booted, where kernel/pauses.py is what it calls
 
 A site is a u32 made of its place, the same in every build; section kpy_sites has {u64 site,
 ptr record} for each.  What holds afterwards: C1..C6, as before.
@@ -38,6 +40,7 @@ ORDERS = {"relaxed": 0, "acquire": 1, "release": 2, "acq_rel": 3, "seq_cst": 4, 
 FAULT_CODES = {"alloc": 12, "io": 5}        # ENOMEM, EIO
 _POINTER = types.mptr(types.U8)
 _READS, _WRITES, _ORDERED = 1, 2, 4         # the access of a schedule point
+_SECTIONS = ("crit_enter", "crit_exit")     # as @hook names the edges of critical sections
 _READ_ONLY = (cfg.Load, cfg.MmioRead)
 _WRITE_ONLY = (cfg.Store, cfg.Zero, cfg.MmioWrite)
 
@@ -52,6 +55,8 @@ def instrument(module: cfg.Module, options: Options) -> None:
             work.faults()
         if options.yields:
             work.yields()
+        if options.pauses:
+            work.pauses()
         if options.hooks:
             work.hooks()
         if options.edges:
@@ -151,6 +156,17 @@ class _Function:
                         else self._address(ins.at, mem, code)
                     code.append(cfg.Runtime(ins.at, None, "kpy.hook.yield",
                                             [site, address, _u32(access)]))
+                code.append(ins)
+            block.code = code
+
+    def pauses(self) -> None:
+        for block in self.function.blocks:
+            code: list[cfg.Ins] = []
+            for ins in block.code:
+                if isinstance(ins, cfg.Atomic | cfg.Fence) or (
+                        isinstance(ins, cfg.Call) and ins.function is not None
+                        and ins.function.attrs.hook in _SECTIONS):
+                    code.append(cfg.Runtime(ins.at, None, "kpy.hook.schedule", []))
                 code.append(ins)
             block.code = code
 
