@@ -54,15 +54,28 @@ def run_script(text: Slice[u8]) -> u32:
 
 
 def command(typed: Slice[u8]) -> u32:
-    """Run one line; its status, 0 for success."""
+    """Run one line; its status, 0 for success.  After `time` it is said how long that took."""
     name, rest = words.split(typed)
+    if name != b"time":
+        return _run(name, rest)
+    began = machine.cputimer_count()
+    name, rest = words.split(rest)
+    status = _run(name, rest)
+    ticks = machine.cputimer_count() - began
+    kprintf(f"{ticks * 1_000_000 // machine.cputimer_hz()} us\n")
+    return status
+
+
+def _run(name: Slice[u8], rest: Slice[u8]) -> u32:
+    """Run a command with its arguments."""
     if len(name) == 0:
         return 0
     match name:
         case b"echo":
             kprintf(f"{rest}\n")
         case b"help":
-            kprintf("echo TEXT, ddb, false, help, panic TEXT, poweroff, test NAME, true,\n")
+            kprintf("echo TEXT, ddb, false, help, panic TEXT, poweroff, test NAME, "
+                    "time COMMAND, true,\n")
             kprintf(debugger.SHOW_HELP)
             for entry in entries("command"):
                 kprintf(f"{entry.name} ")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Files at the prompt: mount, umount, ls, cat, stat, readlink, sha256, mkdir, df.
+"""Files at the prompt: mount, umount, df, cat, wc, stat, readlink, mkdir, ls, sha256.
 
 Errors are said as a Unix shell's programs do: the command, the path, and what the errno means.
 
@@ -187,6 +187,30 @@ def cat() -> None:
                 calls.close_file(vp)
         except Errno as e:
             _complain("cat", word, e.code)
+        word, rest = words.split(rest)
+    mem.kfree(walk, M_COMMAND)
+
+
+@table("command", 126)
+def wc() -> None:
+    """wc -c PATH..."""
+    walk = _walk()
+    word, rest = words.split(args.rest)
+    if word != b"-c" or len(rest) == 0:
+        _usage("wc -c PATH...\n")
+    word, rest = words.split(rest)
+    while len(word) != 0:
+        try:
+            vp = calls.open_file(word)
+            try:
+                at: u64 = 0
+                while (count := calls.read(vp, at, walk.chunk)) != 0:
+                    at += count
+                kprintf(f"{at} {word}\n")
+            finally:
+                calls.close_file(vp)
+        except Errno as e:
+            _complain("wc", word, e.code)
         word, rest = words.split(rest)
     mem.kfree(walk, M_COMMAND)
 

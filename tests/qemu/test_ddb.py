@@ -90,7 +90,7 @@ def test_breakpoint_in_the_kernel_enters(debugger):
     debugger.vm.send("ddb\r")
     debugger.vm.expect("ddb: cpu 0, thread main")
     debugger.vm.expect("ddb:0> ")
-    assert "prompt.command" in debugger("trace")
+    assert "prompt._run" in debugger("trace")
 
 
 def test_held_tokens_are_shown():

@@ -22,9 +22,9 @@ GPT = [Partition(MIB, 8 * MIB, SWAP, "swap"), Partition(9 * MIB, 3 * MIB, HAMMER
 LABEL = [(MIB, 4 * MIB, HAMMER), (0, 0, SWAP), (8 * MIB, 16 * MIB, HAMMER2)]
 
 
-def run(disks: dict[str, Path], *commands: str) -> str:
+def run(disks: dict[str, Path], *commands: str, bus: str = "nvme") -> str:
     words = [word for serial, file in disks.items()
-             for word in ("--disk", f"nvme:{file},serial={serial}")]
+             for word in ("--disk", f"{bus}:{file},serial={serial}")]
     done = subprocess.run(
         [ROOT / "scripts/run", "--image", kernel_image(), "--cpus", "2", "--timeout", "60", *words,
          "--exec", "\n".join(commands)], capture_output=True, text=True, check=False)
@@ -121,7 +121,8 @@ def test_without_a_good_table_there_is_the_disk(seen, disk):
 
 
 def test_serial_numbers_find_disks_wherever_they_are(samples, tmp_path):
-    """The same disks in another order; a file system is found by its disk's number."""
+    """The same disks in another order, and at another controller; a file system is found by its
+    disk's number."""
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "file").write_bytes(b"found\n")
     disk = tmp_path / "disk.img"
@@ -132,6 +133,7 @@ def test_serial_numbers_find_disks_wherever_they_are(samples, tmp_path):
     assert said.endswith("found\n")
     assert {"h2", "h2.s0", "gpt", "gpt.s2", "gpt.s2a", "mbr.s2c", "mbr.s7"} <= set(said.split())
     assert sorted(run(dict(reversed(ordered.items())), *commands).split()) == sorted(said.split())
+    assert run(ordered, *commands, bus="ahci") == said
 
 
 def test_of_two_disks_with_one_number_both_are_there(samples):

@@ -40,7 +40,7 @@ def test_panic_is_status_70_with_its_place(image):
     done = run(image, "panic all is lost")
     assert done.returncode == 70
     assert "panic: all is lost" in done.stderr
-    assert re.search(r"at kernel/prompt\.py:\d+:\d+ in kernel\.prompt\.command", done.stderr)
+    assert re.search(r"at kernel/prompt\.py:\d+:\d+ in kernel\.prompt\._run", done.stderr)
 
 
 def test_prompt_edits_a_line(image):
