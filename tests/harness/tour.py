@@ -146,9 +146,10 @@ def exists(symbol: str) -> bool:
     """Whether our source has `symbol`: a module, and a name or a class and a name in it."""
     parts = symbol.split(".")
     for length in range(len(parts) - 1, 0, -1):
-        file = ROOT.joinpath(*parts[:length]).with_suffix(".py")
-        if file.is_file():
-            return _defines(ast.parse(file.read_text(encoding="utf-8")).body, parts[length:])
+        place = ROOT.joinpath(*parts[:length])
+        for file in (place.with_suffix(".py"), place / "__init__.py"):
+            if file.is_file():
+                return _defines(ast.parse(file.read_text(encoding="utf-8")).body, parts[length:])
     return False
 
 

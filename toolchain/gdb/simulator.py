@@ -136,8 +136,8 @@ class Vcpus(gdb.Command):
         super().__init__("vcpus", gdb.COMMAND_STATUS)
 
     def invoke(self, argument: str, from_tty: bool) -> None:
-        before, selected = elsewhere.cpu, gdb.selected_frame().level()
         state = core()
+        before, selected = elsewhere.cpu, gdb.selected_frame().level()
         try:
             for cpu in range(int(state["count"])):
                 c = state["cpus"][cpu]
@@ -218,10 +218,10 @@ def stopped(event: gdb.StopEvent) -> None:
 
 
 for command in ("set print thread-events off", "set print inferior-events off",
-                "set pagination off", "set confirm off",
-                "set startup-with-shell off", "set debuginfod enabled off",
+                "set pagination off", "set confirm off", "set debuginfod enabled off",
                 "handle SIGSEGV nostop noprint pass"):      # the core notes first writes so
     gdb.execute(command, to_string=True)
+gdb.execute("set width 0")                  # to_string would put it back
 WithoutCore()
 Vcpus()
 Vcpu()

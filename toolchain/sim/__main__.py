@@ -20,6 +20,7 @@ from toolchain import sim
 from toolchain.sim.story import Story
 
 RUNS = 100_000
+LAST = "last"
 OUT = sim.ROOT / "build" / "replay"
 GDB = sim.ROOT / "toolchain" / "gdb"
 
@@ -65,8 +66,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--out", type=Path, default=OUT, metavar="FOLDER",
         help="where to write them (build/replay)")
     add("--gdb", action="store_true", help="gdb on the simulator, stopped at the last step")
-    add("--step", type=int, metavar="N", help="with --gdb: stopped at this step of the table")
-    add("--stop", type=int, metavar="N", help=argparse.SUPPRESS)    # what --gdb starts
+    add("--step", default=LAST, metavar="STEP",
+        help="with --gdb: stopped at this step of the table, a number or a part of its line")
+    add("--stop", metavar="STEP", help=argparse.SUPPRESS)       # what --gdb starts
     return parser
 
 
@@ -84,19 +86,24 @@ def _under_gdb(flags: argparse.Namespace) -> int:
     if flags.seed is None:
         print("replay: --gdb needs a seed; without --gdb one is looked for", file=sys.stderr)
         return 2
-    step = -1 if flags.step is None else flags.step
     os.execvp("gdb", ["gdb", "-q", "-x", str(GDB / "helpers.py"), "-x", str(GDB / "simulator.py"),
                       "-ex", "run", "--args", sys.executable, "-m", "toolchain.sim",
-                      flags.scenario, flags.seed, "--stop", str(step)])
+                      flags.scenario, flags.seed, f"--stop={flags.step}"])
 
 
-def _stop(scenario: sim.Scenario, story: Story, step: int) -> int:
+def _stop(scenario: sim.Scenario, story: Story, step: str) -> int:
     """The run once more, coming by sim_stopped() at a step."""
     last = len(story.steps) - 1
-    if step > last:
+    if step == LAST:
+        found = last
+    elif step.isdigit():
+        found = int(step)
+    else:
+        found = next((n for n, row in enumerate(story.table()) if step in row), last + 1)
+    if found > last:
         print(f"replay: the run has no step {step}; its last is {last}", file=sys.stderr)
         return 2
-    scenario.world.stop_at((last if step < 0 else step) + 1)
+    scenario.world.stop_at(found + 1)
     print(f"seed {story.seed}: {story.what}", flush=True)
     try:
         scenario.replay(story.seed)
