@@ -21,4 +21,9 @@ FOUND = [
     ("reaping", "random:0:0:100000:1",
      "ipiq.send() to its own CPU called the function outside of a critical section: an interrupt "
      "that sent one too met it in the middle of the list of threads"),
+    ("type_ends_polled", "race-random:0:0:100000:1",
+     "kmalloc_obj.poll() looked at a type, and went on, while another CPU ended it"),
+    ("objects_taken_while_freed", "race-random:0:0:100000:4",
+     "kmalloc_obj.free() read xindex without an order: what it stored then published its own "
+     "object, but not those freed before it (by the language's rules; on x86 it did)"),
 ]

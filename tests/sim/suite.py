@@ -18,3 +18,8 @@ NAMES = [name for path in FILES
 def scenarios() -> dict[str, sim.Scenario]:
     """By name; each is booted when it is first asked for."""
     return sim.load(*FILES)
+
+
+def affordable(name: str, most: int, steps: int) -> int:
+    """How many schedules: `most`, or fewer where they are long, to spend about so many steps."""
+    return min(most, max(most // 10, steps // scenarios()[name].steps()))

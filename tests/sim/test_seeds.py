@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from tests.sim.found import FOUND
-from tests.sim.suite import scenarios
+from tests.sim.suite import affordable, scenarios
 
 
 @pytest.mark.parametrize(("name", "seed"), [found[:2] for found in FOUND])
 def test_a_found_bug_stays_away(name, seed):
     scenario = scenarios()[name]
     scenario.replay(seed)
-    scenario.random(20_000, seed=int(seed.rpartition(":")[2]))
-    scenario.pct(20_000, depth=3)
+    model, runs = seed[:seed.rfind("-") + 1], affordable(name, 20_000, 2_000_000)
+    scenario.random(runs, seed=int(seed.rpartition(":")[2]), model=model)
+    scenario.pct(runs, depth=3, model=model)
