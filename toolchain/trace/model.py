@@ -29,7 +29,8 @@ from toolchain.trace.rings import Event
 MODE_BITS = 63                              # below a thread's address, which is a multiple of 64
 SHARED, LAPSED = 4, 16                      # token.SHARED_STEP, ktr.LAPSED
 LOW = (1 << 32) - 1
-ANYWHERE = ("INTR", "TIMER", "DOORBELL", "STEP")
+INTERRUPTS = ("INTR", "TIMER", "DOORBELL")
+ANYWHERE = (*INTERRUPTS, "STEP")     # the last is the simulator's
 NS = 1_000_000_000
 
 
