@@ -154,8 +154,9 @@ def cost(*flags: str) -> tuple[int, int]:
 @pytest.mark.parametrize(("flags", "limits"), [((), (1600, 1000)), (("--release",), (1180, 700))])
 def test_it_costs_few_instructions(flags, limits):
     """With the disk layer and the test's own: 1517 and 802 when this was written, in release 1127
-    and 579, of which tracing has 130 to 170.  What the host does decides whether the CPU falls idle between two reads, and how many
-    of 32 end with one interrupt; so the best of some boots counts."""
+    and 579, of which tracing has 130 to 170.  What the
+    host does decides whether the CPU falls idle between two reads, and how many of 32 end with one
+    interrupt; so the best of some boots counts."""
     best = cost(*flags)
     for _ in range(7):
         if best[0] <= limits[0] and best[1] <= limits[1]:
