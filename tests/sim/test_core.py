@@ -10,6 +10,7 @@ from tests.sim.suite import scenarios
 from toolchain import sim
 
 PLANTED = sim.load(Path(__file__).resolve().parent / "planted" / "bugs.py")
+UNORDERED = sim.load(Path(__file__).resolve().parent / "planted" / "unordered.py")
 BUGS = {"lost_update": "_two", "lost_wakeup": "deadlock", "lock_order": "livelock",
         "never_set": "livelock"}
 
@@ -57,19 +58,19 @@ def test_x4_a_spin_loop_ends_and_costs_few_steps():
 
 
 def test_x9_what_is_a_cpus_own_is_guarded():
-    found = caught(lambda: PLANTED["own_unguarded"].random(1))
-    assert "outside of a critical section" in found.what and "bugs.py:" in found.what
+    found = caught(lambda: UNORDERED["own_unguarded"].random(1))
+    assert "outside of a critical section" in found.what and "unordered.py:" in found.what
 
 
 def test_x10_a_race_is_found_where_no_schedule_shows_it():
-    scenario = PLANTED["published_relaxed"]
+    scenario = UNORDERED["published_relaxed"]
     scenario.random(500)
     scenario.random(500, model="tso-")
     found = caught(lambda: scenario.random(1, model="race-"))
-    assert "a race" in found.what and found.what.count("bugs.py:") == 2
+    assert "a race" in found.what and found.what.count("unordered.py:") == 2
     assert found.seed.startswith("race-random:")
     assert caught(lambda: scenario.replay(found.seed)).what.startswith("a race")
-    PLANTED["published"].random(500, model="race-")
+    UNORDERED["published"].random(500, model="race-")
 
 
 def test_search_counts_every_schedule_once_and_fewer_when_reduced():

@@ -164,7 +164,7 @@ static struct core {
     struct { uint64_t address; uint32_t site[2], cpu[2]; } conflict;    /* X9, X10: what was found */
     uint64_t run_number;
     uint32_t clock[RACED][RACED];       /* X10: what each CPU knows of each */
-    struct word word[WORDS];
+    struct word *word;                  /* WORDS of them, while races are looked for */
 } S __attribute__((section("sim_core,\"aw\",@nobits#")));
 
 extern int64_t percpu_offset __asm__("kpy.percpu.offset");
@@ -1114,6 +1114,19 @@ uint32_t sim_boot(uint32_t threads, bool to_quiescence, uint32_t hasty) {
     return S.result;
 }
 
+/* X10: have what is known of addresses, or give it back: it is much for each of many scenarios. */
+static void watch(bool on) {
+    size_t size = WORDS * sizeof *S.word;
+    if (on && S.races && !S.word) {
+        void *found = mmap(0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (found == MAP_FAILED) __builtin_trap();
+        S.word = found;
+    }
+    if (on || !S.word) return;
+    munmap(S.word, size);
+    S.word = 0;
+}
+
 static void prepare(uint64_t seed) {
     S.random = mixed(seed) | 1;
     if (S.policy == RANDOM) S.gap = (1u << below(5)) - 1;
@@ -1144,6 +1157,7 @@ static uint32_t run(uint32_t policy, uint64_t limit) {
 uint32_t sim_explore(uint32_t policy, uint64_t seed, uint64_t count, uint32_t depth,
                      uint64_t length, uint64_t limit) {
     catch_writes();
+    watch(true);
     S.runs = S.total = S.longest = S.truncated = 0;
     S.depth = depth;
     S.length = length;
@@ -1156,6 +1170,7 @@ uint32_t sim_explore(uint32_t policy, uint64_t seed, uint64_t count, uint32_t de
         world_check();
         S.runs++;
     }
+    watch(false);
     return DONE;
 }
 
@@ -1182,6 +1197,7 @@ uint32_t sim_search(uint32_t bound, bool reduce, uint64_t most, uint64_t limit) 
 uint32_t sim_replay(uint32_t policy, uint64_t seed, uint32_t depth, uint64_t length,
                     uint64_t limit) {
     catch_writes();
+    watch(true);
     reset();
     S.depth = depth;
     S.length = length;
@@ -1244,8 +1260,9 @@ bool sim_met(uint32_t number) {
 /* Have replays call sim_stopped() at step `at`, counted from 1; 0: not. */
 void sim_stop_at(uint32_t at) { S.stop = at; }
 
-/* After an exception left a run. */
+/* After a replay, or where an exception or a failure ended a run. */
 void sim_stop(void) {
+    watch(false);
     S.cur = 0;
     S.tracing = 0;
     percpu_offset = 0;

@@ -105,11 +105,11 @@ def test_delayed_wakeups_come_at_the_end_and_the_third_at_once(one):
 def test_a_timeout_only_ends_a_sleep_that_goes_on(one):
     td = asleep(one, 0, IDENTS[0])
     one.gd.curthread.critcount += 1
-    one.sleepq._time_out(td)
+    one.sleepq._timeout(one.mod.Callout(arg=td.address))
     assert runnable(one, td) and one.mod.ThreadFlag.TIMEOUT in td.flags
     awake = one.run(one.new_thread())
     awake.critcount = 1
-    one.sleepq._time_out(awake)
+    one.sleepq._timeout(one.mod.Callout(arg=awake.address))
     assert one.mod.ThreadFlag.TIMEOUT not in awake.flags
 
 
