@@ -275,10 +275,6 @@ def plain_close(dev: Ptr[Cdev]) -> None:
     """Nothing to be done."""
 
 
-def plain_release(dev: Ptr[Cdev]) -> None:
-    """Nothing to be freed."""
-
-
 @throws
 def no_transfer(dev: Ptr[Cdev], where: u64, data: Slice[u8]) -> u64:
     """As read or write: the device cannot."""

@@ -70,8 +70,7 @@ COMMANDS: Final = 5
 DRAIN_TICKS: Final = 1      # between two looks whether requests have ended
 
 M_DISK: MallocType = MallocType(name="disk")
-NOT_READY: Final[u32] = 0
-READY: Final[u32] = 1
+READY: Final[u32] = 1           # before that 0: no medium yet
 GONE: Final[u32] = 2
 
 

@@ -15,7 +15,6 @@ from kernel.lib.crc32 import crc32
 DISKMAGIC64: Final[u32] = 0xC4464C59
 MAXPARTITIONS64: Final = 16
 CRC_FROM: Final = 512           # d_magic
-CRC_AT: Final = 516
 PARTITIONS_AT: Final = 712
 PARTITION_BYTES: Final = 64
 LABEL_BYTES: Final = 712 + 16 * 64

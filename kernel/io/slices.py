@@ -200,13 +200,6 @@ def _ask(what: Ask, dp: Ptr[Disk] | None) -> None:
     msgport.domsg(unwrap(_port.load()), msg)
 
 
-def part_of(dev: Ptr[Cdev]) -> Ptr[Part] | None:
-    """What a device is a part of; None if it is not one of this file's."""
-    if dev.ops is not ref(OPS):
-        return None
-    return pointer_at(Part, VirtAddr(dev.driver))     # safe: OPS's devices have a Part there
-
-
 # --- The device ----------------------------------------------------------------------------
 
 

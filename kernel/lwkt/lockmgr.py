@@ -15,14 +15,27 @@ Limits    one spinlock guards the counts; the original packs them in one atomic 
 """
 from typing import Final
 
-from kpy import Ptr, Str, address_of, flags, i32, kassert, may_block, struct, u32, u64
+from kpy import (
+    Ptr,
+    Str,
+    address_of,
+    cast,
+    flags,
+    i32,
+    inline,
+    kassert,
+    may_block,
+    struct,
+    u32,
+    u64,
+)
 
 from kernel.lib.errno import EBUSY, EDEADLK, ENOLCK, EWOULDBLOCK
 from kernel.lwkt import sleepq, spin
 from kernel.lwkt.globaldata import curthread
 from kernel.lwkt.thread import Thread
 
-UNSAFE: Final = True     # its address is what is slept on
+UNSAFE: Final = True     # its address is what is slept on; SharedSide is the same storage
 
 
 @flags(u32)
@@ -57,6 +70,23 @@ class Lock:
 
     def __exit__(self) -> None:
         release(self)
+
+    @inline
+    def sharing(self) -> Ptr["SharedSide"]:
+        """What `with` takes together with other sharers."""
+        return cast(Ptr[SharedSide], self)
+
+
+@struct
+class SharedSide:
+    """A Lock as sharers take it."""
+    lock: Lock
+
+    def __enter__(self) -> None:
+        shared(self.lock, NO_FLAGS)
+
+    def __exit__(self) -> None:
+        release(self.lock)
 
 
 @may_block

@@ -72,11 +72,8 @@ def getattr_of(vp: Ptr[Vnode], attr: Ptr[Attr]) -> None:
     """stat() of an open file; what its file system does not say is 0."""
     nothing: Attr = Attr(type=vp.type)
     copy(attr, nothing)
-    vnode.lock_shared(vp)
-    try:
+    with vp.lock.sharing():
         vp.ops.getattr(vp, attr)
-    finally:
-        vnode.unlock(vp)
 
 
 @throws
@@ -84,21 +81,15 @@ def read(vp: Ptr[Vnode], where: u64, to: Slice[u8]) -> u64:
     """Read from an open file; fewer bytes than asked only at its end."""
     if vp.type == Vtype.VDIR:
         raise Errno(EISDIR)
-    vnode.lock_shared(vp)
-    try:
+    with vp.lock.sharing():
         return vp.ops.read(vp, where, to)
-    finally:
-        vnode.unlock(vp)
 
 
 @throws
 def readdir(vp: Ptr[Vnode], cookie: u64, to: Slice[Dirent]) -> u64:
     """The entries after `cookie` (0: from the start), as many as fit; 0 at the end."""
-    vnode.lock_shared(vp)
-    try:
+    with vp.lock.sharing():
         return vp.ops.readdir(vp, cookie, to)
-    finally:
-        vnode.unlock(vp)
 
 
 @throws
@@ -106,11 +97,8 @@ def readlink(path: Slice[u8], to: Slice[u8]) -> u64:
     """The target of a symbolic link; its length."""
     vp = lookup.vnode_at(path, NO_FLAGS)
     try:
-        vnode.lock_shared(vp)
-        try:
+        with vp.lock.sharing():
             return vp.ops.readlink(vp, to)
-        finally:
-            vnode.unlock(vp)
     finally:
         vnode.vrele(vp)
 
@@ -124,11 +112,8 @@ def write(vp: Ptr[Vnode], where: u64, data: Slice[u8]) -> u64:
     _require_writable(vp.mount)
     if vp.type == Vtype.VDIR:
         raise Errno(EISDIR)
-    vnode.lock_exclusive(vp)
-    try:
+    with vp.lock:
         return vp.ops.write(vp, where, data)
-    finally:
-        vnode.unlock(vp)
 
 
 @throws
@@ -137,11 +122,8 @@ def setattr(path: Slice[u8], attr: Ptr[Attr], which: u32) -> None:
     vp = lookup.vnode_at(path, Nlc.FOLLOW)
     try:
         _require_writable(vp.mount)
-        vnode.lock_exclusive(vp)
-        try:
+        with vp.lock:
             vp.ops.setattr(vp, attr, which)
-        finally:
-            vnode.unlock(vp)
     finally:
         vnode.vrele(vp)
 

@@ -227,11 +227,8 @@ def _follow(nd: Ptr[Nlookup], vp: Ptr[vnode.Vnode]) -> None:
     target = unwrap(slab.kmalloc(MAXPATHLEN, M_NLOOKUP, M.WAITOK))
     try:
         text = make_slice(target, MAXPATHLEN)       # safe: so long is it
-        vnode.lock_shared(vp)
-        try:
+        with vp.lock.sharing():
             length = vp.ops.readlink(vp, text)
-        finally:
-            vnode.unlock(vp)
         if length == 0:
             raise Errno(ENOENT)
         if length + 1 + left >= MAXPATHLEN:

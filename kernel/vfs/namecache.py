@@ -297,15 +297,13 @@ def _resolve(ncp: Ptr[Namecache]) -> None:
     try:
         with ncp.lock:
             if ncp.flags.load() & RESOLVED == 0:
-                vnode.lock_shared(dvp)
+                vp: Ptr[Vnode] | None = None
                 try:
-                    vp: Ptr[Vnode] | None = dvp.ops.nresolve(dvp, name_of(ncp))
+                    with dvp.lock.sharing():
+                        vp = dvp.ops.nresolve(dvp, name_of(ncp))
                 except Errno as e:
                     if e.code != ENOENT:
                         raise
-                    vp = None
-                finally:
-                    vnode.unlock(dvp)
                 if ktr.on(ktr.Event.NAME_RESOLVED):
                     stands_for = u64(address_of(vp)) if vp is not None else 0
                     ktr.log(ktr.Event.NAME_RESOLVED, ktr.short(name_of(ncp)), stands_for)

@@ -3,8 +3,9 @@
 
 A file system makes one for a file that is asked for, and keeps it until the last reference goes:
 then inactive() and reclaim() are called, once, and the structure is freed.  A name in the namecache
-is a reference.  Who finds a vnode in a structure of his own file system takes vget(), which fails
-if the last reference has just gone.
+is a reference.  A file system's own structure for a file has a Slot: find() gives the vnode there,
+unless the last reference has just gone; install() puts a new one there, if nobody was faster, and
+reclaim() calls vacate().
 
 What may be called is in Vops; every operation may block.  Directory operations get a component of
 a path, never "." or "..", and a directory locked by the caller: exclusively where it is changed.
@@ -27,8 +28,11 @@ from kpy import (
     Ptr,
     Slice,
     ThrowsFn,
+    VirtAddr,
+    address_of,
     enum,
     may_block,
+    pointer_at,
     struct,
     throws,
     u8,
@@ -38,12 +42,15 @@ from kpy import (
 )
 
 from kernel.io import buf, cdev
-from kernel.lib.errno import EINVAL, ENOMEM, ENOTDIR, EOPNOTSUPP, EROFS
-from kernel.lwkt import lockmgr
+from kernel.lib.errno import EINVAL, ENOMEM, EOPNOTSUPP, EROFS
+from kernel.lwkt import lockmgr, sleepq
 from kernel.mem import slab
 from kernel.mem.flags import M
 from kernel.mem.malloc_type import MallocType
 from kernel.vfs import mount
+from kernel.vfs.slot import Slot
+
+UNSAFE: Final = True            # a Slot holds a vnode's address
 
 NAME_MAX: Final = 255           # bytes of a component
 
@@ -154,10 +161,41 @@ def make(mp: Ptr[mount.Mount], kind: Vtype, ops: Ptr[Vops], data: u64) -> Ptr[Vn
     return vp
 
 
-def discard(vp: Ptr[Vnode]) -> None:
-    """The end of a vnode from make() that nobody has seen; `data` is the maker's still."""
-    vp.mount.vnodes.sub(1)
-    slab.kfree(vp, M_VNODE)
+@may_block
+def find(slot: Ptr[Slot]) -> Ptr[Vnode] | None:
+    """The vnode of a file, referenced; None if it has none.  Waits for one that is going."""
+    while True:
+        with slot.lock:
+            address = slot.vnode
+            if address == 0:
+                return None
+            vp = pointer_at(Vnode, VirtAddr(address))       # safe: slot P1
+            if _vget(vp):
+                return vp
+        sleepq.tsleep(u64(address_of(slot)), sleepq.NO_FLAGS, "reclaim", 1)
+
+
+@may_block
+def install(slot: Ptr[Slot], fresh: Ptr[Vnode]) -> Ptr[Vnode]:
+    """The vnode of a file that had none when find() looked: `fresh`, of make(), or another's who
+    was faster; then `fresh` is freed, and its `data` is the caller's still."""
+    while True:
+        with slot.lock:
+            if slot.vnode == 0:
+                slot.vnode = u64(address_of(fresh))
+                return fresh
+        vp = find(slot)
+        if vp is not None:
+            fresh.mount.vnodes.sub(1)
+            slab.kfree(fresh, M_VNODE)
+            return vp
+
+
+def vacate(slot: Ptr[Slot]) -> None:
+    """In reclaim(): the file has no vnode any more."""
+    with slot.lock:
+        slot.vnode = 0
+    sleepq.wakeup(u64(address_of(slot)))
 
 
 def vref(vp: Ptr[Vnode]) -> None:
@@ -165,7 +203,7 @@ def vref(vp: Ptr[Vnode]) -> None:
     vp.refs.add(1)
 
 
-def vget(vp: Ptr[Vnode]) -> bool:
+def _vget(vp: Ptr[Vnode]) -> bool:
     """A reference for one who has none but knows that the structure is there; False: the last one
     has gone, and reclaim() will be called or is under way."""
     refs = vp.refs.load()
@@ -189,11 +227,6 @@ def vrele(vp: Ptr[Vnode]) -> None:
 
 
 @may_block
-def lock_shared(vp: Ptr[Vnode]) -> None:
-    lockmgr.shared(vp.lock, lockmgr.NO_FLAGS)
-
-
-@may_block
 def lock_exclusive(vp: Ptr[Vnode]) -> None:
     lockmgr.exclusive(vp.lock, lockmgr.NO_FLAGS)
 
@@ -203,11 +236,6 @@ def unlock(vp: Ptr[Vnode]) -> None:
 
 
 # --- What a file system does not do --------------------------------------------------------
-
-
-@throws
-def no_nresolve(dvp: Ptr[Vnode], name: Slice[u8]) -> Ptr[Vnode]:
-    raise Errno(ENOTDIR)
 
 
 @throws
@@ -228,11 +256,6 @@ def no_write(vp: Ptr[Vnode], where: u64, data: Slice[u8]) -> u64:
 @throws
 def no_readlink(vp: Ptr[Vnode], to: Slice[u8]) -> u64:
     raise Errno(EINVAL)
-
-
-@throws
-def no_readdir(vp: Ptr[Vnode], cookie: u64, to: Slice[Dirent]) -> u64:
-    raise Errno(ENOTDIR)
 
 
 @throws

@@ -6,6 +6,7 @@ from kpy import (
     Array,
     Atomic,
     Errno,
+    Ptr,
     Slice,
     i32,
     kprintf,
@@ -33,15 +34,22 @@ from kernel.lib.errno import (
     EPERM,
     EXDEV,
 )
-from kernel.vfs import calls, lookup, mount, vnode
+from kernel.lwkt import sched
+from kernel.vfs import calls, lookup, mount, namecache, vnode
 from kernel.vfs.lookup import Nlc
 from kernel.vfs.mount import MountFlag
-from kernel.vfs.vnode import Attr, Dirent, Vtype
+from kernel.vfs.vnode import Attr, Dirent, Vnode, Vtype
 from tests.guest import support
 
 ROUNDS: Final = 2000
 NAMES: Final = 8
+OPENINGS: Final = 200
 failures: Atomic[u64]
+opening: Atomic[u64]
+arrived: Atomic[u64]
+closing: Atomic[u64]
+closed: Atomic[u64]
+opened: Array[Atomic[Ptr[Vnode] | None], 2]
 entries: Array[Dirent, 16] = zeroed(Array[Dirent, 16])
 
 
@@ -256,6 +264,59 @@ def _null_mounts() -> None:
     _unmount(b"/tmp")
     assert _error_of_stat(b"/mnt/f") == ENOENT
     kprintf("null mounts: seen twice\n")
+
+
+def _opener(number: u64) -> None:
+    """Open one of the two names in each round, as nearly at once as may be, and close it after."""
+    for turn in range(OPENINGS):
+        while opening.load() <= turn:
+            sched.yield_()
+        try:
+            vp = calls.open_file(b"/tmp/a" if number == 0 else b"/tmp/b")
+            opened[number].store(vp)
+            arrived.add(1)
+            while closing.load() <= turn:
+                sched.yield_()
+            calls.close_file(vp)
+        except Errno:
+            failures.add(1)
+        closed.add(1)
+    support.done()
+
+
+@table("guest_test", 214)
+def one_vnode_for_two_names() -> None:
+    """Two CPUs look up two names of one file that nobody has in memory: they get one vnode."""
+    try:
+        _one_vnode_for_two_names()
+    except Errno as e:
+        panic(f"error {e.code}")
+
+
+@throws
+def _one_vnode_for_two_names() -> None:
+    _mount(b"tmpfs", b"tmpfs", b"/tmp")
+    _file(b"/tmp/a", b"x")
+    calls.link(b"/tmp/a", b"/tmp/b")
+    nd = lookup.nlookup(b"/tmp", Nlc.FOLLOW)
+    mp = unwrap(nd.nch.mount)
+    lookup.done(nd)
+    failures.store(0)
+    for number in range(2):
+        support.spawn(_opener, number, u32(number) % support.cpus())
+    for turn in range(OPENINGS):
+        namecache.purge(mp)
+        opening.store(turn + 1)
+        while arrived.load() + failures.load() < 2 * (turn + 1):
+            support.pause_ticks(1)
+        assert opened[0].load() is opened[1].load(), "two vnodes for one file"
+        closing.store(turn + 1)
+        while closed.load() < 2 * (turn + 1):
+            support.pause_ticks(1)
+    support.join()
+    assert failures.load() == 0
+    _unmount(b"/tmp")
+    kprintf(f"{OPENINGS} times one vnode\n")
 
 
 def _worker(number: u64) -> None:

@@ -28,10 +28,6 @@ def read32(at: PciAddress, offset: u32) -> u32:
     return machine.pci_read(at, offset, 4)
 
 
-def write8(at: PciAddress, offset: u32, value: u32) -> None:
-    machine.pci_write(at, offset, 1, value)
-
-
 def write16(at: PciAddress, offset: u32, value: u16) -> None:
     machine.pci_write(at, offset, 2, value)
 

@@ -51,7 +51,6 @@ from kernel.machine.types import PAGE_SHIFT, PAGE_SIZE
 UNSAFE: Final = True     # a namespace travels in Disk and Bio as an address
 
 ALIGN_MASK: Final = 3    # NVMe 1.4, 4.3: a PRP entry's offset is a multiple of 4
-PRP_ENTRIES: Final = 512
 
 
 @no_block

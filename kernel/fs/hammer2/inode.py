@@ -19,6 +19,7 @@ from kernel.lib import rbtree
 from kernel.lib.errno import ENOENT, ENOMEM
 from kernel.lib.littleendian import get32
 from kernel.lib.views import view
+from kernel.vfs.slot import Slot
 
 
 @struct
@@ -29,7 +30,7 @@ class Inode:
     pmp: Ptr["pfs.Pfs"]             # [I]
     chain: Ptr[Chain]               # [I] N1
     refs: u32                       # [i]
-    vnode: u64                      # [i] address of the vnode that stands for it, or 0
+    slot: Slot
 
 
 @throws

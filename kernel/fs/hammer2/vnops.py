@@ -39,7 +39,6 @@ from kernel.io import buf
 from kernel.io.bio import Bio
 from kernel.io.buf import BufObject
 from kernel.lib.errno import EIO, ENOMEM
-from kernel.lwkt import sleepq
 from kernel.vfs import vnode
 from kernel.vfs.mount import Mount
 from kernel.vfs.vnode import Attr, Dirent, Vnode, Vops, Vtype
@@ -56,33 +55,29 @@ BATCH: Final = 16           # entries read at a time
 def getv(mp: Ptr[Mount], ip: Ptr[Inode]) -> Ptr[Vnode]:
     """The vnode of an inode, referenced; the reference on the inode becomes the vnode's, or is
     dropped.  Errors  ENOMEM, EIO an inode of no known type."""
-    fresh: Ptr[Vnode] | None = None
-    while True:
-        with ip.pmp.lock:
-            address = ip.vnode
-            if address == 0 and fresh is not None:
-                ip.vnode = u64(address_of(fresh))
-                return fresh
-            # safe: it is taken off, under this lock, before it is freed
-            got = address != 0 and vnode.vget(pointer_at(Vnode, VirtAddr(address)))
-        if got:
-            if fresh is not None:               # somebody was faster
-                vnode.discard(fresh)
-            inode.drop(ip)
-            return pointer_at(Vnode, VirtAddr(address))     # safe: we have a reference now
-        if address != 0:
-            sleepq.tsleep(u64(address_of(ip)), sleepq.NO_FLAGS, "h2reclaim", 1)
-        elif fresh is None:
-            try:
-                fresh = vnode.make(mp, _vtype(inode.meta(ip).type), ref(VOPS),
-                                   u64(address_of(ip)))
-                size = min(u64(inode.meta(ip).size), SIZE_MAX)
-                blocks = (size + PBUFSIZE - 1) // PBUFSIZE
-                buf.init_object(fresh.bufs, _strategy, blocks * PBUFSIZE, PBUFSIZE,
-                                u64(address_of(fresh)))
-            except Errno:
-                inode.drop(ip)
-                raise
+    vp = vnode.find(ip.slot)
+    if vp is not None:
+        inode.drop(ip)
+        return vp
+    try:
+        fresh = _make(mp, ip)
+    except Errno:
+        inode.drop(ip)
+        raise
+    installed = vnode.install(ip.slot, fresh)
+    if installed is not fresh:
+        inode.drop(ip)
+    return installed
+
+
+@throws
+def _make(mp: Ptr[Mount], ip: Ptr[Inode]) -> Ptr[Vnode]:
+    """A vnode with buffers for the file's blocks."""
+    meta = inode.meta(ip)
+    vp = vnode.make(mp, _vtype(meta.type), ref(VOPS), u64(address_of(ip)))
+    blocks = (min(u64(meta.size), SIZE_MAX) + PBUFSIZE - 1) // PBUFSIZE
+    buf.init_object(vp.bufs, _strategy, blocks * PBUFSIZE, PBUFSIZE, u64(address_of(vp)))
+    return vp
 
 
 def _ip(vp: Ptr[Vnode]) -> Ptr[Inode]:
@@ -205,9 +200,7 @@ def _readdir(vp: Ptr[Vnode], cookie: u64, to: Slice[Dirent]) -> u64:
 def _reclaim(vp: Ptr[Vnode]) -> None:
     ip = _ip(vp)
     buf.purge(vp.bufs)
-    with ip.pmp.lock:
-        ip.vnode = 0
-    sleepq.wakeup(u64(address_of(ip)))
+    vnode.vacate(ip.slot)
     inode.drop(ip)
 
 

@@ -31,12 +31,12 @@ from kpy import (
 
 from kernel.lib import queue, rbtree
 from kernel.lib.errno import EFBIG, ENOMEM
-from kernel.lwkt import spin
 from kernel.machine.types import PAGE_SIZE
 from kernel.mem import page, slab
 from kernel.mem.flags import M
 from kernel.mem.malloc_type import MallocType
-from kernel.vfs.vnode import Attr, Vnode, Vtype
+from kernel.vfs.slot import Slot
+from kernel.vfs.vnode import Attr, Vtype
 
 UNSAFE: Final = True        # names and pages by address
 
@@ -83,8 +83,7 @@ class Node:
     data: rbtree.Tree[Data, "node", "index"]    # [v] of a file, or a symbolic link's target
     entries: queue.TailQueue[Entry, "link"]     # [v] of a directory
     next_cookie: u64                            # [v]
-    vnode_lock: spin.Spinlock
-    vp: Ptr[Vnode] | None                       # vnode_lock
+    slot: Slot
 
 
 @struct

@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """tmpfs: files in memory, as vnodes.
 
-A node has a vnode while somebody uses it, and finds it by node.vp; who finds that the last
-reference has just gone waits until reclaim() has taken it off.
-
 Tests     tests/guest/files.py
 Source    DragonFly sys/vfs/tmpfs/tmpfs_vnops.c, tmpfs_vfsops.c (design)
 """
@@ -31,7 +28,6 @@ from kpy import (
 from kernel.fs.tmpfs import node
 from kernel.fs.tmpfs.node import M_TMPFS, Node, Tmpfs
 from kernel.lib.errno import EISDIR, ENOENT, ENOMEM, ENOTEMPTY
-from kernel.lwkt import sleepq
 from kernel.machine.types import PAGE_SIZE
 from kernel.mem import page, slab
 from kernel.mem.flags import M
@@ -53,19 +49,10 @@ def _fs(mp: Ptr[Mount]) -> Ptr[Tmpfs]:
 @throws
 def _getv(mp: Ptr[Mount], nd: Ptr[Node]) -> Ptr[Vnode]:
     """The vnode of a node, referenced.  Errors  ENOMEM."""
-    while True:
-        with nd.vnode_lock:
-            vp = nd.vp
-            got = vp is not None and vnode.vget(vp)
-        if vp is None:
-            break
-        if got:
-            return vp
-        sleepq.tsleep(u64(address_of(nd)), sleepq.NO_FLAGS, "tmpreclaim", 1)
-    fresh = vnode.make(mp, nd.type, ref(VOPS), u64(address_of(nd)))
-    with nd.vnode_lock:
-        nd.vp = fresh
-    return fresh
+    vp = vnode.find(nd.slot)
+    if vp is not None:
+        return vp
+    return vnode.install(nd.slot, vnode.make(mp, nd.type, ref(VOPS), u64(address_of(nd))))
 
 
 @throws
@@ -210,12 +197,9 @@ def _nrename(fdvp: Ptr[Vnode], old: Slice[u8], tdvp: Ptr[Vnode], new: Slice[u8])
 
 def _reclaim(vp: Ptr[Vnode]) -> None:
     nd = _node(vp)
-    with nd.vnode_lock:
-        nd.vp = None
+    vnode.vacate(nd.slot)
     if nd.nlink == 0:
         node.free(_fs(vp.mount), nd)
-    else:
-        sleepq.wakeup(u64(address_of(nd)))
 
 
 VOPS: Vops = Vops(
