@@ -199,6 +199,8 @@ def _fails_to_import(cx: Context, scope: Scope, node: ast.expr) -> bool:
 
 
 def _collect_methods(cx: Context, decl: Class, scope: Scope, ty: t.NominalType) -> None:
+    fields = {item.target.id: scope.loc(item.target) for item in decl.node.body
+              if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)}
     for item in decl.node.body:
         if isinstance(item, ast.FunctionDef):
             if item.name.startswith("__") and item.name not in _METHODS:
@@ -210,10 +212,10 @@ def _collect_methods(cx: Context, decl: Class, scope: Scope, ty: t.NominalType) 
                     isinstance(d, ast.Attribute) for d in item.decorator_list):
                 decorators(cx, scope, item)             # @x.setter: says so
                 continue
-            if item.name in ty.methods:
+            first = ty.methods[item.name].loc if item.name in ty.methods else fields.get(item.name)
+            if first is not None:
                 cx.error("K0201", scope, item, f"`{decl.name}.{item.name}` is declared twice",
-                         notes=(("the first is", ty.methods[item.name].loc),),
-                         help="rename one of them")
+                         notes=(("the first is", first),), help="rename one of them")
                 continue
             made = FunctionDecl(item.name, decl.module, item)
             made.owner = decl
