@@ -17,6 +17,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 OWN = ROOT / "tests" / "unit" / "fs" / "hammer2" / "volumes"
 UNPACKED = ROOT / "build" / "volumes"
@@ -57,6 +59,14 @@ def sets() -> dict[str, VolumeSet]:
     place = folder()
     listed = json.loads((place / "manifest.json").read_text())["images"]
     return {entry["image"]: VolumeSet(entry["image"], place, entry) for entry in listed}
+
+
+def named(name: str) -> VolumeSet:
+    """The set of this name; a clone has only the small ones, and skips a test of another."""
+    if name not in sets():
+        pytest.skip(f"{name} is too large for a clone: $DAMSELFLY_VOLUMES, or ../shared/hammer2 "
+                    "beside it, may have it")
+    return sets()[name]
 
 
 def report() -> str:

@@ -100,10 +100,7 @@ def test_another_byte_order_is_named(tmp_path):
 
 
 def test_volumes_of_a_set_must_all_be_there(tmp_path):
-    name = "s13-bare-2vol"
-    if name not in real.sets():
-        pytest.skip(f"{name} is not among the volumes that are here")
-    first, second = real.sets()[name].images()
+    first, second = real.named("s13-bare-2vol").images()
     with Volumes([second, first]) as volumes:           # in any order
         assert volumes.labels()
     with pytest.raises(ImageError, match="the set has 2 volumes, 1 are given"):
