@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import struct
 from pathlib import Path
 
 import pytest
 
-from tests.harness import Machine, ahci
+from tests.harness import Machine, ahci, disks
 from tests.harness.build import suite_image
+from tests.harness.disks import cost, reads, write_numbered
 
 BLOCKS = 4096
 
@@ -17,9 +17,7 @@ BLOCKS = 4096
 @pytest.fixture(scope="session")
 def numbered(tmp_path_factory) -> Path:
     """A disk whose blocks of 4 KiB begin with their numbers."""
-    file = tmp_path_factory.mktemp("ahci") / "numbered.img"
-    file.write_bytes(b"".join(struct.pack("<Q", n).ljust(4096, b"\0") for n in range(BLOCKS)))
-    return file
+    return write_numbered(tmp_path_factory.mktemp("ahci") / "numbered.img", BLOCKS)
 
 
 def drive(file: Path | str, name: str, unit: int = 0, hba: str = "ahci", more: str = "",
@@ -29,24 +27,9 @@ def drive(file: Path | str, name: str, unit: int = 0, hba: str = "ahci", more: s
             "-device", f"ide-hd,bus={hba}.{unit},drive={name},serial=s-{name}{more}"]
 
 
-def run(*commands: str, extra: list[str], cpus: int = 2, append: str = "",
-        timeout: float = 60) -> str:
+def run(*commands: str, extra: list[str], **options) -> str:
     """What the tests of the image print; the HBA `ahci` is there."""
-    with Machine(suite_image(), cpus=cpus, append=f"panic=off {append}",
-                 extra=["-device", "ahci,id=ahci", *extra], timeout=timeout) as vm:
-        for command in commands:
-            vm.expect("damselfly> ")
-            vm.send(f"{command}\r")
-        vm.expect("damselfly> ")
-        vm.send("poweroff\r")
-        assert vm.wait_exit() == 0
-        return vm.console.text
-
-
-def reads(said: str) -> list[tuple[str, int, int, int]]:
-    """(disk, reads, errors, wrong) as the load of all CPUs printed them."""
-    return [(m[1], int(m[2]), int(m[3]), int(m[4])) for m in
-            re.finditer(r"((?:da|cd)\d+) (\d+) reads (\d+) errors (\d+) wrong", said)]
+    return disks.run(*commands, extra=["-device", "ahci,id=ahci", *extra], **options)
 
 
 def counters(said: str, disk: str) -> dict[str, int]:
@@ -139,27 +122,10 @@ def test_a_drive_without_a_cd_is_named(numbered):
     assert "port 1: da0" in said
 
 
-def cost(*flags: str) -> tuple[int, int]:
-    """Instructions a read of 4 KiB, one and 32 at a time."""
-    with Machine(suite_image(*flags), icount=True, append="panic=off", extra=[
-            "-blockdev", "driver=null-co,node-name=d,size=1073741824,read-zeroes=off",
-            "-device", "ahci,id=ahci", "-device", "ide-hd,bus=ahci.0,drive=d,serial=s"]) as vm:
-        vm.expect("damselfly> ")
-        vm.send("test disk_cost\r")
-        vm.expect("ok disk_cost")
-        found = dict(re.findall(r"(qd\d+) (\d+)", vm.console.text))
-        return int(found["qd1"]), int(found["qd32"])
-
-
 @pytest.mark.parametrize(("flags", "limits"), [((), (1600, 1000)), (("--release",), (1180, 700))])
 def test_it_costs_few_instructions(flags, limits):
     """With the disk layer and the test's own: 1517 and 802 when this was written, in release 1127
-    and 579, of which tracing has 130 to 170.  What the
-    host does decides whether the CPU falls idle between two reads, and how many of 32 end with one
-    interrupt; so the best of some boots counts."""
-    best = cost(*flags)
-    for _ in range(7):
-        if best[0] <= limits[0] and best[1] <= limits[1]:
-            break
-        best = tuple(map(min, best, cost(*flags)))
+    and 579, of which tracing has 130 to 170."""
+    best = cost(*flags, limits=limits, device=[
+        "-device", "ahci,id=ahci", "-device", "ide-hd,bus=ahci.0,drive=d,serial=s"])
     assert best[0] <= limits[0] and best[1] <= limits[1]

@@ -6,21 +6,16 @@ import pytest
 
 from tests.harness import Machine
 from tests.harness.build import suite_image
+from tests.harness.disks import write_numbered
 from toolchain.image import qemu
 
-BLOCK = 4096
 BLOCKS = 1 << 18            # a power of two: the order of the test then comes by each block once
 
 
 @pytest.fixture(scope="module")
 def numbered(tmp_path_factory):
-    """A gigabyte whose blocks begin with their numbers; sparse files have few holes that small."""
-    path = tmp_path_factory.mktemp("gigabyte") / "numbered.img"
-    with path.open("wb") as file:
-        for first in range(0, BLOCKS, 256):
-            file.write(b"".join(number.to_bytes(8, "little").ljust(BLOCK, b"\0")
-                                for number in range(first, first + 256)))
-    return path
+    """A gigabyte whose blocks begin with their numbers."""
+    return write_numbered(tmp_path_factory.mktemp("gigabyte") / "numbered.img", BLOCKS)
 
 
 @pytest.mark.long

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import struct
 import time
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 
 from tests.harness import Machine
 from tests.harness.build import suite_image
+from tests.harness.disks import cost, reads, run, write_numbered
 
 BLOCKS = 4096
 PORTS = ("-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off",
@@ -21,35 +21,13 @@ PORTS = ("-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off",
 @pytest.fixture(scope="session")
 def numbered(tmp_path_factory) -> Path:
     """A disk whose blocks of 4 KiB begin with their numbers."""
-    file = tmp_path_factory.mktemp("nvme") / "numbered.img"
-    file.write_bytes(b"".join(struct.pack("<Q", n).ljust(4096, b"\0") for n in range(BLOCKS)))
-    return file
+    return write_numbered(tmp_path_factory.mktemp("nvme") / "numbered.img", BLOCKS)
 
 
 def drive(file: Path, name: str, more: str = "", options: str = "") -> list[str]:
     """QEMU's words for a disk on a controller of its own."""
     return ["-drive", f"if=none,id={name},format=raw,file={file}{options}",
             "-device", f"nvme,drive={name},serial=s-{name}{more}"]
-
-
-def run(*commands: str, extra: list[str], cpus: int = 2, append: str = "",
-        timeout: float = 60) -> str:
-    """What the tests of the image print."""
-    with Machine(suite_image(), cpus=cpus, append=f"panic=off {append}", extra=extra,
-                 timeout=timeout) as vm:
-        for command in commands:
-            vm.expect("damselfly> ")
-            vm.send(f"{command}\r")
-        vm.expect("damselfly> ")
-        vm.send("poweroff\r")
-        assert vm.wait_exit() == 0
-        return vm.console.text
-
-
-def reads(said: str) -> list[tuple[str, int, int, int]]:
-    """(disk, reads, errors, wrong) as the load of all CPUs printed them."""
-    return [(m[1], int(m[2]), int(m[3]), int(m[4])) for m in
-            re.finditer(r"(nvme\d+) (\d+) reads (\d+) errors (\d+) wrong", said)]
 
 
 def test_it_reads_what_it_wrote(tmp_path):
@@ -141,27 +119,9 @@ def test_a_disk_comes_and_goes_while_it_is_read(numbered):
         assert vm.wait_exit() == 0
 
 
-def cost(*flags: str) -> tuple[int, int]:
-    """Instructions a read of 4 KiB, one and 32 at a time."""
-    with Machine(suite_image(*flags), icount=True, append="panic=off", extra=[
-            "-blockdev", "driver=null-co,node-name=d,size=1073741824,read-zeroes=off",
-            "-device", "nvme,drive=d,serial=s"]) as vm:
-        vm.expect("damselfly> ")
-        vm.send("test disk_cost\r")
-        vm.expect("ok disk_cost")
-        found = dict(re.findall(r"(qd\d+) (\d+)", vm.console.text))
-        return int(found["qd1"]), int(found["qd32"])
-
-
 @pytest.mark.parametrize(("flags", "limits"), [((), (1600, 1000)), (("--release",), (1180, 700))])
 def test_it_costs_few_instructions(flags, limits):
     """With the disk layer and the test's own: 1533 and 815 when this was written, in release 1122
-    and 573, of which tracing has 160 and 130.  What the
-    host does decides whether the CPU falls idle between two reads, and how many of 32 end with one
-    interrupt; so the best of some boots counts."""
-    best = cost(*flags)
-    for _ in range(7):
-        if best[0] <= limits[0] and best[1] <= limits[1]:
-            break
-        best = tuple(map(min, best, cost(*flags)))
+    and 573, of which tracing has 160 and 130."""
+    best = cost(*flags, limits=limits, device=["-device", "nvme,drive=d,serial=s"])
     assert best[0] <= limits[0] and best[1] <= limits[1]
