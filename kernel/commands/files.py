@@ -11,12 +11,14 @@ from kpy import (
     Array,
     Errno,
     Fn,
+    Iterator,
     Ptr,
     Slice,
     Str,
     VirtAddr,
     address_of,
     i32,
+    inline,
     kprintf,
     make_slice,
     may_block,
@@ -179,10 +181,8 @@ def cat() -> None:
         try:
             vp = calls.open_file(word)
             try:
-                at: u64 = 0
-                while (count := calls.read(vp, at, walk.chunk)) != 0:
-                    fmt.console_write(walk.chunk[:count])
-                    at += count
+                for data in _chunks(walk, vp):
+                    fmt.console_write(data)
             finally:
                 calls.close_file(vp)
         except Errno as e:
@@ -194,19 +194,20 @@ def cat() -> None:
 @table("command", 126)
 def wc() -> None:
     """wc -c PATH..."""
-    walk = _walk()
     word, rest = words.split(args.rest)
     if word != b"-c" or len(rest) == 0:
         _usage("wc -c PATH...\n")
+        return
+    walk = _walk()
     word, rest = words.split(rest)
     while len(word) != 0:
         try:
             vp = calls.open_file(word)
             try:
-                at: u64 = 0
-                while (count := calls.read(vp, at, walk.chunk)) != 0:
-                    at += count
-                kprintf(f"{at} {word}\n")
+                count: u64 = 0
+                for data in _chunks(walk, vp):
+                    count += len(data)
+                kprintf(f"{count} {word}\n")
             finally:
                 calls.close_file(vp)
         except Errno as e:
@@ -449,10 +450,8 @@ def _sha256_file(walk: Ptr[Walk], end: u64) -> None:
     try:
         vp = calls.open_file(path)
         try:
-            at: u64 = 0
-            while (count := calls.read(vp, at, walk.chunk)) != 0:
-                state.update(walk.chunk[:count])
-                at += count
+            for data in _chunks(walk, vp):
+                state.update(data)
         finally:
             calls.close_file(vp)
     except Errno as e:
@@ -465,6 +464,19 @@ def _sha256_file(walk: Ptr[Walk], end: u64) -> None:
 
 
 # --- Helpers -------------------------------------------------------------------------------
+
+
+@inline
+@throws
+def _chunks(walk: Ptr[Walk], vp: Ptr[Vnode]) -> Iterator[Slice[u8]]:
+    """A file's bytes, as many at a time as walk.chunk has room for."""
+    at: u64 = 0
+    while True:
+        count = calls.read(vp, at, walk.chunk)
+        if count == 0:
+            break
+        yield walk.chunk[:count]
+        at += count
 
 
 @throws
