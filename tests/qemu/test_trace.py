@@ -160,7 +160,7 @@ def test_workload_that_does_not_end_is_reported():
 def test_rings_are_commanded_at_the_prompt():
     with Machine(suite_image(), cpus=2, append="ktr=100", timeout=120) as vm:
         vm.expect("damselfly> ")
-        for command, answer in (("ktr mask 0x3ff", "ktr mask M: bit n for class n"),
+        for command, answer in (("ktr mask 0xfff", "ktr mask M: bit n for class n"),
                                 ("ktr 0 500", "sequence    time"), ("ktr off", ""),
                                 ("ktr clear", ""), ("ktr 0", "sequence    time")):
             vm.send(f"{command}\r")
