@@ -108,7 +108,7 @@ class Disk:
     """A whole disk."""
     link: queue.Link["Disk"]                # [l]
     name: Array[u8, NAME_BYTES]             # [I] text, filled up with zeros
-    family: u64                             # [I] bytes of it before the number
+    tag: u64                                # [I] the name as traces have it
     ops: Ptr[DiskOps]                       # [I]
     driver: u64                             # [I] the driver's own
     info: DiskInfo                          # [I]
@@ -147,7 +147,6 @@ def create(family: Slice[u8], ops: Ptr[DiskOps], driver: u64) -> Ptr[Disk]:
         raise Errno(ENOMEM)
     dp.ops = ops
     dp.driver = driver
-    dp.family = len(family)
     dp.refs.store_relaxed(1)
     with lock:
         number: u64 = 0
@@ -156,6 +155,7 @@ def create(family: Slice[u8], ops: Ptr[DiskOps], driver: u64) -> Ptr[Disk]:
             if not _name_taken(dp):
                 break
             number += 1
+        dp.tag = ktr.short(name_of(dp))
         _disks.push_back(dp)
     return dp
 
@@ -199,8 +199,7 @@ def strategy(dp: Ptr[Disk], request: Ptr[Bio]) -> None:
     error = _acceptable(dp, request)
     bio.push_bio(request, bio.offset(request), _done, u64(address_of(dp)))
     request.start = machine.cputimer_count()
-    if ktr.on(ktr.Event.BIO_START):
-        ktr.log(ktr.Event.BIO_START, u64(address_of(request)), ktr.short(name_of(dp)))
+    ktr.log(ktr.Event.BIO_START, u64(address_of(request)), dp.tag)
     if error != 0:
         bio.fail(request, error)
         return

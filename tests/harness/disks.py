@@ -11,7 +11,6 @@ from tests.harness.machine import Machine
 BLOCK = 4096
 _AT_ONCE = 256
 _COUNTED = ("-blockdev", "driver=null-co,node-name=d,size=1073741824,read-zeroes=off")
-_BOOTS = 8
 
 
 def write_numbered(path: Path, blocks: int) -> Path:
@@ -43,22 +42,14 @@ def reads(said: str) -> list[tuple[str, int, int, int]]:
             re.finditer(r"((?:nvme|da|cd)\d+) (\d+) reads (\d+) errors (\d+) wrong", said)]
 
 
-def cost(*flags: str, device: list[str], limits: tuple[int, int]) -> tuple[int, int]:
-    """Instructions a read of 4 KiB, one and 32 at a time, of a kernel built with `flags`; `device`
-    are QEMU's words for a disk with the drive `d`.
-
-    What the host does decides whether the CPU falls idle between two reads, and how many of 32 end
-    with one interrupt; so the best of some boots counts, the last being one within `limits`.
-    """
-    best = (1 << 32, 1 << 32)
-    for _ in range(_BOOTS):
-        with Machine(suite_image(*flags), icount=True, append="panic=off",
-                     extra=[*_COUNTED, *device]) as vm:
-            vm.expect("damselfly> ")
-            vm.send("test disk_cost\r")
-            vm.expect("ok disk_cost")
-            found = dict(re.findall(r"(qd\d+) (\d+)", vm.console.text))
-        best = min(best[0], int(found["qd1"])), min(best[1], int(found["qd32"]))
-        if best[0] <= limits[0] and best[1] <= limits[1]:
-            break
-    return best
+def cost(*flags: str, device: list[str]) -> dict[str, tuple[int, bool]]:
+    """By depth, "qd1" and "qd32": instructions a read of 4 KiB, and whether the CPU fell idle
+    between two reads; of a kernel built with `flags`, where `device` are QEMU's words for a disk
+    with the drive `d`.  How fast the host answers decides the latter."""
+    with Machine(suite_image(*flags), icount=True, append="panic=off",
+                 extra=[*_COUNTED, *device]) as vm:
+        vm.expect("damselfly> ")
+        vm.send("test disk_cost\r")
+        vm.expect("ok disk_cost")
+        found = re.findall(r"(qd\d+) (\d+) (\d+)", vm.console.text)
+    return {depth: (int(count), idle != "0") for depth, count, idle in found}

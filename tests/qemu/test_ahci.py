@@ -122,10 +122,12 @@ def test_a_drive_without_a_cd_is_named(numbered):
     assert "port 1: da0" in said
 
 
-@pytest.mark.parametrize(("flags", "limits"), [((), (1600, 1000)), (("--release",), (1180, 700))])
-def test_it_costs_few_instructions(flags, limits):
-    """With the disk layer and the test's own: 1517 and 802 when this was written, in release 1127
-    and 579, of which tracing has 130 to 170."""
-    best = cost(*flags, limits=limits, device=[
+@pytest.mark.parametrize(("flags", "busy", "idle", "many"), [
+    ((), 1500, 2200, 1000), (("--release",), 1140, 1600, 700)])
+def test_it_costs_few_instructions(flags, busy, idle, many):
+    """With the disk layer and the test's own: 1459 and 750 when this was written, in release 1093
+    and 540; some 600 and 400 more where the CPU falls idle between two reads, one at a time."""
+    found = cost(*flags, device=[
         "-device", "ahci,id=ahci", "-device", "ide-hd,bus=ahci.0,drive=d,serial=s"])
-    assert best[0] <= limits[0] and best[1] <= limits[1]
+    one, fell_idle = found["qd1"]
+    assert one <= (idle if fell_idle else busy) and found["qd32"][0] <= many

@@ -119,9 +119,11 @@ def test_a_disk_comes_and_goes_while_it_is_read(numbered):
         assert vm.wait_exit() == 0
 
 
-@pytest.mark.parametrize(("flags", "limits"), [((), (1600, 1000)), (("--release",), (1180, 700))])
-def test_it_costs_few_instructions(flags, limits):
-    """With the disk layer and the test's own: 1533 and 815 when this was written, in release 1122
-    and 573, of which tracing has 160 and 130."""
-    best = cost(*flags, limits=limits, device=["-device", "nvme,drive=d,serial=s"])
-    assert best[0] <= limits[0] and best[1] <= limits[1]
+@pytest.mark.parametrize(("flags", "busy", "idle", "many"), [
+    ((), 1500, 2200, 1000), (("--release",), 1140, 1600, 700)])
+def test_it_costs_few_instructions(flags, busy, idle, many):
+    """With the disk layer and the test's own: 1455 and 719 when this was written, in release 1072
+    and 515; some 600 and 400 more where the CPU falls idle between two reads, one at a time."""
+    found = cost(*flags, device=["-device", "nvme,drive=d,serial=s"])
+    one, fell_idle = found["qd1"]
+    assert one <= (idle if fell_idle else busy) and found["qd32"][0] <= many
