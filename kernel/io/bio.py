@@ -143,6 +143,16 @@ def biodone(bio: Ptr[Bio]) -> None:
 
 
 @no_block
+def end_all(first: Ptr[Bio] | None) -> None:
+    """biodone() for a chain of requests, linked by link.next."""
+    request = first
+    while request is not None:
+        following = request.link.next           # before it is its maker's again
+        biodone(request)
+        request = following
+
+
+@no_block
 def fail(bio: Ptr[Bio], error: i32) -> None:
     """The request cannot be done."""
     bio.error = error

@@ -131,7 +131,7 @@ def complete(port: Ptr[Port]) -> None:
     port.deferring = True
     if first is not None:
         ports.unlock(port)
-        end_all(first)
+        bio.end_all(first)
         ports.lock(port)
     if port.state == ports.OPEN:
         port.deferring = True
@@ -139,16 +139,6 @@ def complete(port: Ptr[Port]) -> None:
         ports.issue(port)
     port.deferring = False
     ports.unlock(port)
-
-
-@no_block
-def end_all(first: Ptr[Bio] | None) -> None:
-    """biodone() for a chain of requests, linked by link.next."""
-    request = first
-    while request is not None:
-        following = request.link.next           # before it is its maker's again
-        bio.biodone(request)
-        request = following
 
 
 def _collect(port: Ptr[Port], done: u32) -> Ptr[Bio] | None:
@@ -399,7 +389,7 @@ def finish(port: Ptr[Port], pending: u32) -> None:
     ports.lock(port)
     first = _collect(port, port.active & ~pending)
     ports.unlock(port)
-    end_all(first)
+    bio.end_all(first)
 
 
 def writes(port: Ptr[Port], number: u32) -> bool:
@@ -466,7 +456,7 @@ def put_back(port: Ptr[Port], special: u64, again: bool) -> None:
         port.waiting.push_front(request)
         port.counters.again += 1
     ports.unlock(port)
-    end_all(first)
+    bio.end_all(first)
 
 
 @no_block
@@ -490,7 +480,7 @@ def end_everything(port: Ptr[Port], state: u32) -> None:
         waiting.link.next = first
         first = waiting
     ports.unlock(port)
-    end_all(first)
+    bio.end_all(first)
 
 
 @no_block

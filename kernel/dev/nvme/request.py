@@ -103,17 +103,7 @@ def complete(pair: Ptr[Pair]) -> None:
             return
         pair.deferring = True
         pairs.unlock(pair)
-        end_all(first)
-
-
-@no_block
-def end_all(first: Ptr[Bio] | None) -> None:
-    """biodone() for a chain of requests, linked by link.next."""
-    request = first
-    while request is not None:
-        following = request.link.next           # before it is its maker's again
-        bio.biodone(request)
-        request = following
+        bio.end_all(first)
 
 
 def _collect(pair: Ptr[Pair]) -> Ptr[Bio] | None:
