@@ -83,3 +83,19 @@ def test_plugged_in_and_asked_out():
             vm.unplug(ident)
             vm.expect("edu: detached")
             assert " edu" not in typed(vm, "lspci")
+
+
+def test_disks_are_told_before_the_power_goes(tmp_path):
+    """NVMe's normal shutdown; FLUSH CACHE EXT and STANDBY IMMEDIATE of an ATA disk."""
+    log = tmp_path / "trace.log"
+    extra = ["-D", str(log), "-trace", "pci_nvme_mmio_shutdown_*", "-trace", "ide_exec_cmd"]
+    for disk, device in (("n", "nvme,serial=n"), ("a", "ide-hd,bus=ahci.0")):
+        extra += ["-drive", f"if=none,id={disk},driver=null-co,size=1M",
+                  *(("-device", "ahci,id=ahci") if disk == "a" else ()),
+                  "-device", f"{device},drive={disk}"]
+    with machine(extra=extra) as vm:
+        vm.expect("damselfly> ")
+        vm.send("poweroff\r")
+        assert vm.wait_exit() == 0
+    assert re.findall(r"cmd (0x\w+)|shutdown bit (\w+)", log.read_text())[-4:] == [
+        ("0xea", ""), ("0xe0", ""), ("", "set"), ("", "cleared")]
