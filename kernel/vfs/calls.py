@@ -88,6 +88,8 @@ def read(vp: Ptr[Vnode], where: u64, to: Slice[u8]) -> u64:
 @throws
 def readdir(vp: Ptr[Vnode], cookie: u64, to: Slice[Dirent]) -> u64:
     """The entries after `cookie` (0: from the start), as many as fit; 0 at the end."""
+    if vp.type != Vtype.VDIR:
+        raise Errno(ENOTDIR)
     with vp.lock.sharing():
         return vp.ops.readdir(vp, cookie, to)
 
@@ -97,6 +99,8 @@ def readlink(path: Slice[u8], to: Slice[u8]) -> u64:
     """The target of a symbolic link; its length."""
     vp = lookup.vnode_at(path, NO_FLAGS)
     try:
+        if vp.type != Vtype.VLNK:
+            raise Errno(EINVAL)
         with vp.lock.sharing():
             return vp.ops.readlink(vp, to)
     finally:
