@@ -153,16 +153,6 @@ def biodone(bio: Ptr[Bio]) -> None:
 
 
 @no_block
-def end_all(first: Ptr[Bio] | None) -> None:
-    """biodone() for a chain of requests, linked by link.next."""
-    request = first
-    while request is not None:
-        following = request.link.next           # before it is its maker's again
-        biodone(request)
-        request = following
-
-
-@no_block
 def fail(bio: Ptr[Bio], error: i32) -> None:
     """The request cannot be done."""
     bio.error = error
@@ -173,6 +163,39 @@ def fail(bio: Ptr[Bio], error: i32) -> None:
 def info_of(bio: Ptr[Bio]) -> u64:
     """In a `done`: what its layer gave push_bio() as info."""
     return bio.track[bio.depth].info
+
+
+# --- Ending several at once ----------------------------------------------------------------
+
+
+@struct
+class Ended:
+    """Requests that are over, collected under a driver's lock, and told of without it."""
+    first: Ptr[Bio] | None
+    last: Ptr[Bio] | None
+
+    @inline
+    def add(self, bio: Ptr[Bio]) -> None:
+        bio.link.next = None
+        last = self.last
+        if last is None:
+            self.first = bio
+        else:
+            last.link.next = bio
+        self.last = bio
+
+    def add_failed(self, bio: Ptr[Bio], error: i32) -> None:
+        bio.error = error
+        self.add(bio)
+
+    @no_block
+    def tell(self) -> None:
+        """biodone() for each, in the order in which they were added."""
+        bio = self.first
+        while bio is not None:
+            following = bio.link.next           # before it is its maker's again
+            biodone(bio)
+            bio = following
 
 
 # --- Waiting for one -----------------------------------------------------------------------
