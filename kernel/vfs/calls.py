@@ -253,11 +253,11 @@ def _rename(ncp: Ptr[namecache.Namecache], over: Ptr[namecache.Namecache]) -> No
                 if not same_kind:
                     raise Errno(EISDIR if into_directory else ENOTDIR)
                 tdvp.ops.nremove(tdvp, namecache.name_of(over), vp)
-                namecache.setvp(over, None)
             finally:
                 vnode.vrele(vp)
         fdvp.ops.nrename(fdvp, namecache.name_of(ncp), tdvp, namecache.name_of(over))
         namecache.rename(ncp, unwrap(over.parent), namecache.name_of(over))
+        namecache.setvp(over, None)             # not before: there always is a file of that name
     finally:
         vnode.unlock(fdvp)
         if tdvp is not fdvp:
