@@ -59,6 +59,27 @@ def test_is_refused_with_a_diagnostic(name):
     assert "K1001" not in found
 
 
+MANY = 10_000
+LONG = {                                        # name: (f(n: u64) of many lines, f(3))
+    "and": (" -> bool:\n    return (n == 3\n" + "    and n == 3\n" * MANY + "    )\n", "True"),
+    "or in a while": (" -> u64:\n    while (n == 3\n" + "    or n == 3\n" * MANY
+                      + "    ):\n        n = 5\n    return n\n", "5"),
+    "in": (" -> bool:\n    return n in (\n" + "".join(f"    {i},\n" for i in range(4, MANY))
+           + "    3)\n", "True"),
+    "match": (" -> u64:\n    match n:\n        case (" + " |\n".join(map(str, range(MANY)))
+              + "):\n            return 1\n        case _:\n            return 0\n", "1"),
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_a_condition_of_10000_lines_compiles(name, tmp_path):
+    body, expected = LONG[name]
+    path = tmp_path / "long.py"
+    path.write_text(f"from kpy import u64\ndef f(n: u64){body}")
+    done = kpyc("run", str(path), "f", "3")
+    assert (done.returncode, done.stdout.strip()) == (0, expected), done.stderr[:1000]
+
+
 def test_import_cycle_between_modules():
     assert "K0005" in [c.split()[0] for c in codes("import other\n", other="import example\n")]
 
