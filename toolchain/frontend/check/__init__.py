@@ -224,8 +224,21 @@ def check_body(cx: Context, made: Signature) -> None:
         b.know(param)
     function.body = stmt.block(b, made.node.body)
     function.effects = b.effects
+    if attrs.naked and not _is_assembly(function):
+        cx.error("K0804", made.scope, made.node,
+                 f"@naked function `{function.name}` is more than one `asm`",
+                 help="nothing sets up a stack frame for it: its body is one `asm(...)` without "
+                 "out= and ins=, which finds the arguments in %rdi, %rsi, ... and ends in `ret`")
     if not b.dead and function.result not in (t.VOID, t.POISON) and not attrs.naked:
         _falls_off(b, made)
+
+
+def _is_assembly(function: tree.Function) -> bool:
+    """Whether the body is one asm() without operands."""
+    body = function.body or []
+    return len(body) == 1 and isinstance(body[0], tree.ExprStmt) and isinstance(
+        body[0].expr, tree.AsmExpr) and not body[0].expr.args and (
+        body[0].expr.ty is t.VOID)
 
 
 def _empty(node: ast.FunctionDef) -> bool:
