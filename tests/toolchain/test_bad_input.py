@@ -40,6 +40,17 @@ BAD: dict[str, tuple[bytes, str]] = {
         b"def f() -> None:\n    a: A\n    a.n = 1\n", "K0205"),
     "half a surrogate": (
         b'from kpy import Str\ndef f() -> Str:\n    return "\\ud800"\n', "K0112"),
+    "half a surrogate in a constant": (
+        b'from kpy import Final\nX: Final = "\\ud800"\n', "K0505"),
+    "a struct that extends itself": (
+        b"from kpy import struct\n@struct\nclass A(B):\n    pass\n"
+        b"@struct\nclass B(A):\n    pass\n", "K0205"),
+    "a constant of gigabytes": (
+        b"from kpy import Final, comptime\n@comptime\ndef f():\n    return len([0] * 10**9)\n"
+        b"X: Final = f()\n", "K0502"),
+    "a tuple of 10,000 values": (
+        b"from kpy import u64\ndef f(n: u64) -> u64:\n    x = (" + b"n,\n" * 10_000
+        + b")\n    return x[3]\n", "K0307"),
     "two definitions": (
         b'from kpy import export\n@export("x")\ndef f() -> None:\n    pass\n'
         b'@export("x")\ndef g() -> None:\n    pass\n', "K0224"),

@@ -2,6 +2,7 @@
 """The command line: run, dump, symbols, build, and their exit statuses."""
 from __future__ import annotations
 
+import gc
 import re
 import subprocess
 import sys
@@ -116,6 +117,7 @@ def test_run_passes_what_fits_and_refuses_the_rest(call, shown, tmp_path, capsys
     path = tmp_path / "passes.py"
     path.write_text(PASSES)
     status = main(["run", str(path), *call.split()])
+    gc.enable()
     assert shown in "".join(capsys.readouterr())
     assert status == (1 if shown.startswith("K") else 0)
 
