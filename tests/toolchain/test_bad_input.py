@@ -54,6 +54,9 @@ BAD: dict[str, tuple[bytes, str]] = {
     "two definitions": (
         b'from kpy import export\n@export("x")\ndef f() -> None:\n    pass\n'
         b'@export("x")\ndef g() -> None:\n    pass\n', "K0224"),
+    "two definitions in assembly": (
+        b'from kpy import asm, export\nasm("x: ret")\n@export("x")\ndef f() -> None:\n'
+        b"    pass\n", "K0224"),
     "an instance of ever larger instances": (
         b"from kpy import Generic, Ptr, TypeVar, struct, u32\nT = TypeVar('T')\n@struct\n"
         b"class Box(Generic[T]):\n    v: T\n    def f(self) -> None:\n"
@@ -106,6 +109,16 @@ def test_assembly_that_does_not_assemble_names_its_line(tmp_path):
     done = kpyc("build", "--target", "host", "--no-cache", "-o", str(tmp_path / "o"), str(path))
     assert done.returncode == 1
     assert "K0804" in done.stderr and "asm.py:4:5" in done.stderr and "bogus" in done.stderr
+
+
+@pytest.mark.parametrize("mode", [[], ["--release"]])
+def test_a_label_that_inlining_repeats_is_a_name_defined_twice(mode, tmp_path):
+    path = tmp_path / "labels.py"
+    path.write_text("from kpy import asm, export, inline\n@inline\ndef f() -> None:\n"
+                    "    asm('here: nop')\n@export('g')\ndef g() -> None:\n    f()\n    f()\n")
+    done = kpyc("build", "--no-cache", *mode, "-o", str(tmp_path / "o"), str(path))
+    assert done.returncode == 1
+    assert "K0902" in done.stderr and "`here` is defined twice" in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [[], ["nonsense"], ["check", "--nonsense"], ["run"]])
