@@ -59,6 +59,7 @@ class Compiled:
 
 
 _NAMES = re.compile(r"[A-Za-z_][\w.]*")      # what file-level assembly may mention
+_TWICE = re.compile(r"symbol '(.*)' is already defined")             # LLVM's assembler says
 
 
 @dataclass(slots=True)
@@ -354,6 +355,12 @@ class Builder:
         if failure.kind == "link":
             self.sink.error("K0902", None, f"in `{name}`: {failure.message.strip()}",
                             help="rename one of the two, or leave one of their @export out")
+            return
+        twice = _TWICE.search(failure.message)
+        if twice is not None:
+            self.sink.error("K0902", None, f"in `{name}`: `{twice[1]}` is defined twice",
+                            help="rename one of the two; assembly in functions may be repeated: "
+                            "its labels are numbers, `1:`, and `jmp 1b`")
             return
         self.sink.error("K1002", None, f"LLVM refused what the compiler made of `{name}` "
                         f"({failure.kind})", notes=((failure.message.strip()[:2000], None),),

@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from toolchain import explain, kernel
+from toolchain.backend.abi import int_of
 from toolchain.build import Builder, report_link, with_deep_stack
 from toolchain.diagnostics import Diagnostic, Sink
 from toolchain.frontend import tree, types
@@ -166,6 +167,12 @@ def _run(flags: argparse.Namespace, sink: Sink) -> int:
         sink.error("K0202", None, f"`{flags.file}` has no function `{flags.function}`",
                    help=f"it has: {known}")
         return 1
+    attrs = found[0].attrs
+    if attrs.naked or attrs.interrupt or attrs.extern or attrs.upcall:
+        sink.error("K0336", found[0].loc, f"`{found[0].name}` cannot be called from here",
+                   help="@naked and @interrupt functions are called by the CPU or by assembly, "
+                   "@extern and @upcall ones are defined elsewhere: run one that calls it")
+        return 1
     arguments = _arguments(found[0], flags.arguments, sink)
     if arguments is None:
         return 1
@@ -215,26 +222,44 @@ def _arguments(function: tree.Function, texts: list[str], sink: Sink) -> list[An
             sink.error("K0501", None, f"`{text}` is not a Python literal",
                        help="for example 3, -1, True, b'abc', [1, 2]")
             return None
-        if isinstance(value, str):
-            value = value.encode()
-        if not _takes(param.ty, value):
+        try:
+            values.append(_passed(param.ty, value))
+        except ValueError:
             sink.error("K0311", param.loc, f"`{text}` is not a `{param.ty}` for parameter "
-                       f"`{param.name}`", help="give a literal of its type and range; structs are "
-                       "for `kpyc host`")
+                       f"`{param.name}`", help="give a literal of its type and range; structs, "
+                       "pointers and functions are for `kpyc host`")
             return None
-        values.append(value)
     return values
 
 
-def _takes(ty: types.Type, value: Any) -> bool:
-    """Whether a Python value can be passed as a `ty`."""
-    if isinstance(ty, types.IntType):
-        return isinstance(value, int) and ty.holds(value)
-    if ty is types.BOOL:
-        return isinstance(value, bool)
-    if isinstance(ty, types.SliceType):
-        return isinstance(value, bytes | list)
-    return True
+def _passed(ty: types.Type, value: Any) -> Any:
+    """What is passed for a Python value as a `ty`; ValueError if it is none."""
+    base = int_of(ty)
+    if isinstance(value, str):
+        value = value.encode()
+    if ty is types.BOOL or isinstance(value, bool):
+        if ty is types.BOOL and isinstance(value, bool):
+            return value
+    elif isinstance(ty, types.EnumType) and not ty.is_flags:
+        if value in ty.members.values():
+            return value
+    elif base is not None and not isinstance(ty, types.EndianType):
+        if isinstance(value, int) and base.holds(value):
+            return value
+    elif isinstance(ty, types.SliceType) and isinstance(value, bytes) and ty.elem is types.U8:
+        return value
+    elif isinstance(ty, types.SliceType) and isinstance(value, list):
+        if int_of(ty.elem) is not None:
+            size = ty.elem.size
+            data = b"".join((_passed(ty.elem, item) & ((1 << size * 8) - 1)).to_bytes(
+                size, "little") for item in value)
+            return (ctypes.c_char * size * len(value)).from_buffer_copy(data)
+    elif isinstance(ty, types.TupleType) and isinstance(value, tuple):
+        if len(value) == len(ty.items):
+            return tuple(map(_passed, ty.items, value))
+    elif isinstance(ty, types.PtrType) and ty.nullable and value is None:
+        return 0
+    raise ValueError
 
 
 def _readable(ty: types.Type, result: Any) -> Any:

@@ -40,9 +40,23 @@ BAD: dict[str, tuple[bytes, str]] = {
         b"def f() -> None:\n    a: A\n    a.n = 1\n", "K0205"),
     "half a surrogate": (
         b'from kpy import Str\ndef f() -> Str:\n    return "\\ud800"\n', "K0112"),
+    "half a surrogate in a constant": (
+        b'from kpy import Final\nX: Final = "\\ud800"\n', "K0505"),
+    "a struct that extends itself": (
+        b"from kpy import struct\n@struct\nclass A(B):\n    pass\n"
+        b"@struct\nclass B(A):\n    pass\n", "K0205"),
+    "a constant of gigabytes": (
+        b"from kpy import Final, comptime\n@comptime\ndef f():\n    return len([0] * 10**9)\n"
+        b"X: Final = f()\n", "K0502"),
+    "a tuple of 10,000 values": (
+        b"from kpy import u64\ndef f(n: u64) -> u64:\n    x = (" + b"n,\n" * 10_000
+        + b")\n    return x[3]\n", "K0307"),
     "two definitions": (
         b'from kpy import export\n@export("x")\ndef f() -> None:\n    pass\n'
         b'@export("x")\ndef g() -> None:\n    pass\n', "K0224"),
+    "two definitions in assembly": (
+        b'from kpy import asm, export\nasm("x: ret")\n@export("x")\ndef f() -> None:\n'
+        b"    pass\n", "K0224"),
     "an instance of ever larger instances": (
         b"from kpy import Generic, Ptr, TypeVar, struct, u32\nT = TypeVar('T')\n@struct\n"
         b"class Box(Generic[T]):\n    v: T\n    def f(self) -> None:\n"
@@ -57,6 +71,27 @@ def test_is_refused_with_a_diagnostic(name):
     found = [c.split()[0] for c in codes(source)]
     assert code in found
     assert "K1001" not in found
+
+
+MANY = 10_000
+LONG = {                                        # name: (f(n: u64) of many lines, f(3))
+    "and": (" -> bool:\n    return (n == 3\n" + "    and n == 3\n" * MANY + "    )\n", "True"),
+    "or in a while": (" -> u64:\n    while (n == 3\n" + "    or n == 3\n" * MANY
+                      + "    ):\n        n = 5\n    return n\n", "5"),
+    "in": (" -> bool:\n    return n in (\n" + "".join(f"    {i},\n" for i in range(4, MANY))
+           + "    3)\n", "True"),
+    "match": (" -> u64:\n    match n:\n        case (" + " |\n".join(map(str, range(MANY)))
+              + "):\n            return 1\n        case _:\n            return 0\n", "1"),
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_a_condition_of_10000_lines_compiles(name, tmp_path):
+    body, expected = LONG[name]
+    path = tmp_path / "long.py"
+    path.write_text(f"from kpy import u64\ndef f(n: u64){body}")
+    done = kpyc("run", str(path), "f", "3")
+    assert (done.returncode, done.stdout.strip()) == (0, expected), done.stderr[:1000]
 
 
 def test_import_cycle_between_modules():
@@ -74,6 +109,16 @@ def test_assembly_that_does_not_assemble_names_its_line(tmp_path):
     done = kpyc("build", "--target", "host", "--no-cache", "-o", str(tmp_path / "o"), str(path))
     assert done.returncode == 1
     assert "K0804" in done.stderr and "asm.py:4:5" in done.stderr and "bogus" in done.stderr
+
+
+@pytest.mark.parametrize("mode", [[], ["--release"]])
+def test_a_label_that_inlining_repeats_is_a_name_defined_twice(mode, tmp_path):
+    path = tmp_path / "labels.py"
+    path.write_text("from kpy import asm, export, inline\n@inline\ndef f() -> None:\n"
+                    "    asm('here: nop')\n@export('g')\ndef g() -> None:\n    f()\n    f()\n")
+    done = kpyc("build", "--no-cache", *mode, "-o", str(tmp_path / "o"), str(path))
+    assert done.returncode == 1
+    assert "K0902" in done.stderr and "`here` is defined twice" in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [[], ["nonsense"], ["check", "--nonsense"], ["run"]])

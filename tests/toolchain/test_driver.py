@@ -2,6 +2,7 @@
 """The command line: run, dump, symbols, build, and their exit statuses."""
 from __future__ import annotations
 
+import gc
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.build import kernel_image
+from toolchain.driver import main
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = '''
@@ -69,6 +71,55 @@ def test_run_shows_what_is_printed_raised_and_trapped(program):
     trapped = kpyc("run", program, "fail", "0")
     assert trapped.returncode == 70
     assert re.search(r"demo\.py:16:12: .*OVERFLOW\(0, 1\) in n - 1", trapped.stderr)
+
+
+PASSES = """
+from kpy import Ptr, Slice, asm, enum, extern, naked, u8, u16, u64
+
+@enum(u8)
+class Kind:
+    FILE = 1
+
+def total(items: Slice[u16]) -> u64:
+    found: u64 = 0
+    for item in items:
+        found = found * 10 + item
+    return found
+
+def kind(value: Kind) -> Kind:
+    return value
+
+def swapped(pair: tuple[u64, u8]) -> tuple[u8, u64]:
+    return pair[1], pair[0]
+
+def absent(pointer: Ptr[u64] | None) -> bool:
+    return pointer is None
+
+def follow(pointer: Ptr[u64]) -> u64:
+    return pointer.value
+
+@extern("elsewhere")
+def elsewhere(value: u64) -> u64: ...
+
+@naked
+def bare(value: u64) -> u64:
+    asm("ret")
+"""
+
+
+@pytest.mark.parametrize("call, shown", [
+    ("total [1,2,513]", "633"), ("kind 1", "1"), ("swapped (300,7)", "(7, 300)"),
+    ("absent None", "True"), ("total [65536]", "K0311"), ("total [True]", "K0311"),
+    ("kind 2", "K0311"), ("swapped (1,300)", "K0311"), ("swapped (1,2,3)", "K0311"),
+    ("follow 0", "K0311"), ("absent 8", "K0311"), ("elsewhere 1", "K0336"), ("bare 1", "K0336"),
+])
+def test_run_passes_what_fits_and_refuses_the_rest(call, shown, tmp_path, capsys):
+    path = tmp_path / "passes.py"
+    path.write_text(PASSES)
+    status = main(["run", str(path), *call.split()])
+    gc.enable()
+    assert shown in "".join(capsys.readouterr())
+    assert status == (1 if shown.startswith("K") else 0)
 
 
 def test_run_of_an_unknown_function_lists_those_there_are(program):

@@ -82,7 +82,9 @@ class Parameter(Decl):
 
 
 class Class(Decl):
-    """A class statement."""
+    """A class statement.  `extending`: its bases are being resolved, which it may not be one of."""
+
+    extending: bool = False
 
 
 class FunctionDecl(Decl):

@@ -291,6 +291,17 @@ class Logic(Expr):
     right: Expr
 
 
+def joined(op: str, loc: Loc, parts: list[Expr]) -> Expr:
+    """`parts[0] op parts[1] op ...`; of very many a balanced tree, so that no pass nests deeply."""
+    if len(parts) > 32:
+        middle = len(parts) // 2
+        parts = [joined(op, loc, parts[:middle]), joined(op, loc, parts[middle:])]
+    made = parts[0]
+    for part in parts[1:]:
+        made = Logic(made.ty, loc, op, made, part)
+    return made
+
+
 @dataclass(slots=True, eq=False)
 class IfExp(Expr):
     cond: Expr

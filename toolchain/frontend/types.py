@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from typing import Any
 
 POINTER_SIZE = 8
+TUPLE_LIMIT = 16      # values of a tuple: they travel in registers
 
 
 class Type:

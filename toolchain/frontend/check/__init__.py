@@ -17,6 +17,7 @@ Tests     tests/toolchain/test_check_*.py
 from __future__ import annotations
 
 import ast
+import re
 from typing import Any
 
 from toolchain.frontend import effects, tree
@@ -46,6 +47,8 @@ from toolchain.frontend.modules import (
     Vocabulary,
 )
 
+_LABEL = re.compile(r"^[ \t]*\"?([A-Za-z_.][\w.]*)\"?:", re.MULTILINE)     # of file-level assembly
+
 
 def check_module(cx: Context, module: ModuleDecl) -> tree.Module:
     """The typed tree of `module`; what is wrong is in `cx.sink` (then the tree is not to be used).
@@ -65,20 +68,20 @@ def check_module(cx: Context, module: ModuleDecl) -> tree.Module:
 
 
 def _unique_symbols(cx: Context, out: tree.Module) -> None:
-    """No two functions of the module have one name for the linker.
+    """No two functions of the module, or labels of its assembly, have one name for the linker.
 
     An upcall is defined by what implements it; whether twice, the effect pass sees.
     """
-    seen: dict[str, tree.Function] = {}
-    for function in out.functions:
-        if function.attrs.upcall or function in out.implements.values():
-            continue
-        name = function.attrs.export or function.symbol
-        first = seen.setdefault(name, function)
-        if first is not function and not (function.attrs.extern or first.attrs.extern):
-            cx.sink.error("K0224", function.loc, f"symbol `{name}` is defined twice",
-                          notes=(("the first is", first.loc),),
-                          help="give one of them another name with @export")
+    defined = [(name, block.loc) for block in out.asm for name in _LABEL.findall(block.text)]
+    defined += [(f.attrs.export or f.symbol, f.loc) for f in out.functions if not (
+        f.attrs.extern or f.attrs.upcall or f in out.implements.values())]
+    seen: dict[str, tree.Loc] = {}
+    for name, loc in defined:
+        if name in seen:
+            cx.sink.error("K0224", loc, f"symbol `{name}` is defined twice",
+                          notes=(("the first is", seen[name]),),
+                          help="give a function another name with @export, or rename the label")
+        seen.setdefault(name, loc)
 
 
 def _declaration(cx: Context, scope: Scope, decl: Decl, out: tree.Module, queue: list[Signature],
@@ -224,8 +227,21 @@ def check_body(cx: Context, made: Signature) -> None:
         b.know(param)
     function.body = stmt.block(b, made.node.body)
     function.effects = b.effects
+    if attrs.naked and not _is_assembly(function):
+        cx.error("K0804", made.scope, made.node,
+                 f"@naked function `{function.name}` is more than one `asm`",
+                 help="nothing sets up a stack frame for it: its body is one `asm(...)` without "
+                 "out= and ins=, which finds the arguments in %rdi, %rsi, ... and ends in `ret`")
     if not b.dead and function.result not in (t.VOID, t.POISON) and not attrs.naked:
         _falls_off(b, made)
+
+
+def _is_assembly(function: tree.Function) -> bool:
+    """Whether the body is one asm() without operands."""
+    body = function.body or []
+    return len(body) == 1 and isinstance(body[0], tree.ExprStmt) and isinstance(
+        body[0].expr, tree.AsmExpr) and not body[0].expr.args and (
+        body[0].expr.ty is t.VOID)
 
 
 def _empty(node: ast.FunctionDef) -> bool:

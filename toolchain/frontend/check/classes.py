@@ -237,6 +237,23 @@ def _base_int(cx: Context, scope: Scope, node: ast.ClassDef, call: ast.Call | No
 
 def _struct(cx: Context, decl: Class, scope: Scope, name: str, call: ast.Call | None,
             args: tuple[Any, ...]) -> t.Type:
+    if decl.extending:
+        cx.error("K0205", scope, decl.node, f"`{name}` is one of its own bases",
+                 help="a struct extends one that is complete without it; to lead to another of its "
+                 f"kind it holds a `Ptr[{name}] | None`")
+        return t.POISON
+    decl.extending = True
+    base = _base(cx, decl, scope)
+    decl.extending = False
+    if base is t.POISON:
+        return t.POISON
+    packed = _flag(call, "packed")
+    return t.StructType(name, decl.module.name, decl.node.lineno, packed=packed, base=base,
+                        args=args)
+
+
+def _base(cx: Context, decl: Class, scope: Scope) -> Any:
+    """The struct that this one extends, None, or POISON after a report."""
     base: t.StructType | None = None
     for expr in decl.node.bases:
         if isinstance(expr, ast.Subscript) and isinstance(expr.value, ast.Name) and (
@@ -250,9 +267,7 @@ def _struct(cx: Context, decl: Class, scope: Scope, name: str, call: ast.Call | 
                      help="hold the other as a field")
             return t.POISON
         base = found
-    packed = _flag(call, "packed")
-    return t.StructType(name, decl.module.name, decl.node.lineno, packed=packed, base=base,
-                        args=args)
+    return base
 
 
 def _flag(call: ast.Call | None, name: str) -> bool:

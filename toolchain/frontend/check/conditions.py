@@ -53,6 +53,7 @@ def condition(b: Body, node: ast.expr) -> tuple[tree.Expr, set[Any], set[Any]]:
 def _chain(b: Body, node: ast.BoolOp) -> tuple[tree.Expr, set[Any], set[Any]]:
     conj = isinstance(node.op, ast.And)
     made, yes, no = condition(b, node.values[0])
+    parts = [made]
     start = b.fork()
     ways = [(set(yes), set(no))]
     for part in node.values[1:]:
@@ -62,9 +63,10 @@ def _chain(b: Body, node: ast.BoolOp) -> tuple[tree.Expr, set[Any], set[Any]]:
         right, y, n = condition(b, part)
         if right.ty is t.POISON or made.ty is t.POISON:
             made = b.poison(node)
-        else:
-            made = tree.Logic(t.BOOL, b.loc(node), "and" if conj else "or", made, right)
+        parts.append(right)
         ways.append((y, n))
+    if made.ty is not t.POISON:
+        made = tree.joined("and" if conj else "or", b.loc(node), parts)
     end = b.fork()
     if conj:
         true = set().union(*(w[0] for w in ways))
@@ -107,7 +109,7 @@ def _chained(b: Body, node: ast.Compare) -> tree.Expr:
     saved, b.out = b.out, []
     left_node: ast.expr = node.left
     left = expr.value(b, left_node)
-    made: tree.Expr | None = None
+    parts: list[tree.Expr] = []
     for position, (op, right_node) in enumerate(zip(node.ops, node.comparators, strict=True)):
         right = expr.value(b, right_node, left.ty if left.ty is not t.LITERAL else None)
         last = position == len(node.ops) - 1
@@ -119,14 +121,13 @@ def _chained(b: Body, node: ast.Compare) -> tree.Expr:
         inner, b.out = b.out, []
         if inner and part.ty is not t.POISON:
             part = tree.Seq(t.BOOL, loc, inner, part)
-        made = part if made is None else tree.Logic(t.BOOL, loc, "and", made, part)
+        parts.append(part)
         if part.ty is t.POISON:
             b.out = saved
             return part
         left, left_node = right, right_node
     b.out = saved
-    assert made is not None
-    return made
+    return tree.joined("and", loc, parts)
 
 
 def compare(b: Body, node: ast.AST, op: str, left: tree.Expr, right: tree.Expr,
@@ -268,17 +269,16 @@ def _in_tuple(b: Body, node: ast.Compare, left: tree.Expr, right: ast.Tuple | as
                        help="write `x in (A, B)` with a variable before `in` and values after it")
     saved, b.out = b.out, []
     held = b.temp(left.ty, left, left.loc)
-    made: tree.Expr | None = None
+    parts: list[tree.Expr] = []
     for item in right.elts:
         load = tree.Load(left.ty, left.loc, tree.VarPlace(left.ty, left.loc, held))
         part = compare(b, node, "eq", load, expr.value(b, item, left.ty), node.left, item)
         if part.ty is t.POISON:
             b.out = saved
             return part
-        made = part if made is None else tree.Logic(t.BOOL, loc, "or", made, part)
+        parts.append(part)
     body, b.out = b.out, saved
-    assert made is not None
-    return tree.Seq(t.BOOL, loc, body, made)
+    return tree.Seq(t.BOOL, loc, body, tree.joined("or", loc, parts))
 
 
 def if_expression(b: Body, node: ast.IfExp, want: t.Type | None) -> tree.Expr:

@@ -14,7 +14,9 @@ Tests     tests/toolchain/test_messages.py
 from __future__ import annotations
 
 import ast
+import resource
 import sys
+from pathlib import Path
 from typing import Any
 
 from toolchain.frontend import types as t
@@ -34,6 +36,7 @@ from toolchain.frontend.modules import (
 from toolchain.frontend.tree import ConstValue, Loc, SymbolRef
 
 STEP_LIMIT = 5_000_000       # lines a constant may execute
+MEMORY_LIMIT = 512 << 20     # bytes more than the compiler has
 BIGGEST = 1 << 4096          # no integer constant needs more; refuses 10**10**10 by its operands
 _SAFE = ("abs", "all", "any", "bool", "bytes", "bytearray", "dict", "divmod", "enumerate",
          "filter", "frozenset", "int", "isinstance", "len", "list", "map", "max", "min", "ord",
@@ -223,7 +226,7 @@ def _comptime_place(scope: Scope, error: Exception) -> tuple[tuple[str, Loc], ..
 
 
 def _limited(run: Any, *args: Any) -> Any:
-    """Run with a bound on executed lines, so that a constant cannot hang the compiler."""
+    """Run with bounds on lines and memory, so that a constant cannot hang the compiler."""
     steps = 0
 
     def count(frame: Any, event: str, arg: Any) -> Any:
@@ -234,11 +237,18 @@ def _limited(run: Any, *args: Any) -> Any:
                          "does its loop end?")
         return count
 
-    before = sys.gettrace()
+    before, (soft, hard) = sys.gettrace(), resource.getrlimit(resource.RLIMIT_AS)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     sys.settrace(count if before is None else before)
+    if soft == resource.RLIM_INFINITY:
+        resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY_LIMIT, hard))
     try:
         return run(*args)
+    except MemoryError:
+        raise ConstError(f"this constant needs more than {MEMORY_LIMIT >> 20} MiB of memory",
+                         "is a count mistyped?") from None
     finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
         sys.settrace(before)
 
 
@@ -409,7 +419,7 @@ def _integer_data(value: Any, ty: Any) -> int:
 
 def _array_data(value: Any, ty: t.ArrayType) -> ConstValue:
     if isinstance(value, str) and ty.elem is t.U8:
-        value = value.encode("utf-8")
+        value = _encoded(value)
     if isinstance(value, bytes | bytearray) and ty.elem is t.U8:
         if len(value) > ty.count:
             raise ConstError(f"{len(value)} bytes do not fit `{ty.name}`",
@@ -427,13 +437,21 @@ def _slice_data(value: Any, ty: t.SliceType) -> ConstValue:
     if isinstance(value, str):
         if ty is not t.STR:
             raise ConstError(f"text is a `Str`, not a `{ty.name}`", "bytes are written b\"...\"")
-        return value.encode("utf-8")
+        return _encoded(value)
     if isinstance(value, bytes | bytearray) and ty.elem is t.U8:
         return bytes(value)
     if isinstance(value, list | tuple):
         items = [to_data(v, ty.elem) for v in value]
         return bytes(items) if ty.elem is t.U8 else items
     raise ConstError(f"{_shown(value)} is not a `{ty.name}`")
+
+
+def _encoded(text: str) -> bytes:
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ConstError("this text has half of a surrogate pair: it is not UTF-8",
+                         "write the character itself, or bytes: b\"...\"") from None
 
 
 def _shown(value: Any) -> str:

@@ -155,6 +155,9 @@ def _list(b: Body, node: ast.List, want: t.Type | None) -> tree.Expr:
 def _tuple(b: Body, node: ast.Tuple, want: t.Type | None) -> tree.Expr:
     if want is t.POISON:
         return b.poison(node)
+    if len(node.elts) > t.TUPLE_LIMIT:
+        return b.error("K0307", node, f"a tuple holds {t.TUPLE_LIMIT} values at most, not "
+                       f"{len(node.elts)}", help="fill an Array or a @struct")
     if isinstance(want, t.TupleType) and len(want.items) != len(node.elts):
         return b.error("K0341", node, f"{len(node.elts)} values for `{want.name}`",
                        help=f"give {len(want.items)}")

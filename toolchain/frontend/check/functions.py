@@ -379,9 +379,23 @@ def _attributes(cx: Context, made: Signature, decl: FunctionDecl) -> None:
     if attrs.inline and attrs.noinline:
         cx.error("K0219", scope, node, "a function cannot be both @inline and @noinline",
                  help="keep one of them; without either the compiler decides")
+    if attrs.interrupt and not _takes_frame(function):
+        cx.error("K0219", scope, node, f"`{node.name}` is not what the CPU calls at an interrupt",
+                 help="an @interrupt function takes a `Ptr[Frame]`, where Frame is a @struct of "
+                 "what the CPU pushes, perhaps a u64 (the error code), and returns nothing")
     if made.yields not in (None, t.POISON) and not attrs.inline:
         cx.error("K0218", scope, node, f"generator `{node.name}` must be @inline",
                  help="its body is expanded into the loop that uses it; nothing is allocated")
+
+
+def _takes_frame(function: tree.Function) -> bool:
+    """Whether the function has a signature for @interrupt; what is wrong already passes."""
+    types = [p.ty for p in function.params]
+    if t.POISON in types or function.result is t.POISON:
+        return True
+    return types[1:] in ([], [t.U64]) and len(types) > 0 and isinstance(types[0], t.PtrType) and (
+        isinstance(types[0].elem, t.StructType)) and not function.throws and (
+        function.result is t.VOID or function.result is t.NEVER)
 
 
 _EXAMPLES = {"hook": "clock", "fault_site": "alloc", "section": ".text.boot", "extern": "outb",

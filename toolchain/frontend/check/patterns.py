@@ -330,7 +330,6 @@ def _chain(b: Body, node: ast.Match, subject: Subject,
 
 def _test(b: Body, subject: Subject, case: Case, loc: tree.Loc) -> tree.Expr | None:
     """Whether the subject is one of the case's values; None: always."""
-    made: tree.Expr | None = None
     tests: list[tree.Expr] = []
     for value in case.values or ():
         assert subject.number is not None
@@ -339,6 +338,4 @@ def _test(b: Body, subject: Subject, case: Case, loc: tree.Loc) -> tree.Expr | N
     for data in case.bytes:
         tests.append(tree.SliceEqual(t.BOOL, loc, subject.place,
                                      tree.ConstData(subject.ty, loc, data), False))
-    for test in tests:
-        made = test if made is None else tree.Logic(t.BOOL, loc, "or", made, test)
-    return made
+    return tree.joined("or", loc, tests) if tests else None

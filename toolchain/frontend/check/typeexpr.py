@@ -368,6 +368,10 @@ def _union(cx: Context, scope: Scope, node: ast.expr, args: list[ast.expr]) -> t
 
 
 def _tuple(cx: Context, scope: Scope, node: ast.Subscript, args: list[ast.expr]) -> t.Type:
+    if len(args) > t.TUPLE_LIMIT:
+        cx.error("K0307", scope, node, f"a tuple has {t.TUPLE_LIMIT} types at most, not "
+                 f"{len(args)}", help="its values travel in registers: use a @struct")
+        return t.POISON
     items = tuple(resolve(cx, scope, arg) for arg in args)
     if t.POISON in items:
         return t.POISON
