@@ -19,7 +19,8 @@ from tests.unit.fs.hammer2.mutate import Mutator
 AT_ONCE = 10
 MIXED = "s11-mixed-methods"
 SOME = [("s01-bare", 1), (MIXED, 1)]
-MANY = [(name, seed) for name in volumes.sets() for seed in range(2, 6) if "2vol" not in name]
+LARGE = {"s09-bigdir", "s12-2volhdr", "s13-bare-2vol"}     # too many names, bytes, volumes
+MANY = [(name, seed) for name in volumes.sets() if name not in LARGE for seed in (2, 3)]
 
 
 def _patched(source: Path, copy: Path, pages: dict[int, bytes]) -> Path:
