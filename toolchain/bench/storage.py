@@ -52,7 +52,18 @@ def measure() -> list[Row]:
             _keep_best(ours, _run(_damselfly(image, cpus)))
             if peer:
                 _keep_best(theirs, _run(_linux(*peer, cpus)))
-    return [_row(key, value, theirs.get(key)) for key, value in ours.items()] + files()
+    return ([_row(key, value, theirs.get(key)) for key, value in ours.items()]
+            + [_scaling(bus, ours, theirs) for bus in sorted(set(BUS_OF.values()))] + files())
+
+
+def _scaling(bus: str, ours: dict, theirs: dict) -> Row:
+    """Reads at depth 32 of two CPUs, in those of one; the peer is how Linux does there."""
+    one, two = ((bus, "random_4k_depth_32", cpus) for cpus in (1, 2))
+    value = ours[two] / ours[one]
+    peer = theirs[two] / theirs[one] if theirs else None
+    return {"name": f"{bus} random 4k depth 32, 2 CPUs to 1", "value": value, "unit": "times",
+            "peer": "Linux" if peer else "", "peer_value": peer,
+            "ratio": value / peer if peer else None}
 
 
 def files() -> list[Row]:
