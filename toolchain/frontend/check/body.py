@@ -514,6 +514,11 @@ def writes_constant(b: Body, place: tree.Expr, node: ast.AST) -> bool:
                 help="leave `Final` out if it should change")
         return True
     through = root.pointer if isinstance(root, tree.Deref) else root
+    text = through.operand if isinstance(through, tree.Convert) else through     # as a slice
+    if text.ty is t.STR and (place is not root or text is not root):
+        b.error("K0342", node, "the bytes of a Str do not change",
+                help="text that changes is a `Slice[u8]`, of an Array")
+        return True
     if isinstance(through.ty, t.PtrType | t.SliceType) and points_to_constant(b, through):
         b.error("K0342", node, "this is constant: it lies in read-only memory",
                 help="copy it into storage of your own first")
