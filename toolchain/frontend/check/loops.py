@@ -245,8 +245,10 @@ def _range_type(b: Body, node: ast.Call, bounds: list[tree.Expr], step: int,
     if isinstance(ty, t.IntType):
         return ty
     if t.POISON not in (bounds[0].ty, bounds[1].ty):
+        of = isinstance(bounds[1].ty, t.SliceType | t.ArrayType)
         b.error("K0345", node, f"a range from `{bounds[0].ty.name}` to `{bounds[1].ty.name}`",
-                help="both ends are integers of one type")
+                help="write `for x in s:`, or `for i, x in enumerate(s):` to count along" if of
+                else "both ends are integers of one type")
     return None
 
 
