@@ -8,7 +8,7 @@ Tests     tests/qemu/test_boot_entry.py, tests/qemu/test_cpus.py
 """
 from kpy import Errno, Never, entries, entry, kprintf, panic, u32, u64
 
-from kernel import console, machine, mem, prompt
+from kernel import console, machine, prompt
 from kernel.bus import thread as bus
 from kernel.ddb import debugger, trap  # noqa: F401  (trap is called by the machine)
 from kernel.io import buf, cdev, slices
@@ -18,6 +18,7 @@ from kernel.lwkt import start as lwkt_start
 from kernel.lwkt.thread import Pri, ThreadFlag
 from kernel.machine.types import PAGE_SIZE
 from kernel.mem import page
+from kernel.mem import setup as mem_setup
 from kernel.vfs import start as vfs_start
 
 
@@ -35,7 +36,7 @@ def kmain(magic: u32, info: u64) -> Never:
         area = machine.boot_alloc(lwkt_start.area_bytes(cpus), PAGE_SIZE)
         lwkt_start.prepare(cpu, cpus, machine.phys_to_virt(area))
     lwkt_start.init_cpu(0)                          # from here on there is a current thread
-    mem.init()                                      # pages, addresses, slabs
+    mem_setup.init()                                # pages, addresses, slabs
     buf.init(page.count_free() * PAGE_SIZE)         # and what they may hold of disks
     machine.start_clock()                           # calibrated timer
     machine.intr_enable()
@@ -43,7 +44,7 @@ def kmain(magic: u32, info: u64) -> Never:
     kprintf(f"cpus: {running} of {cpus} are running\n")
     try:
         lwkt_start.run(running)                     # clocks, callouts
-        mem.start()                                 # what memory does from time to time
+        mem_setup.start()                           # what memory does from time to time
         sched.create(start_rest, 0, b"main", 0, Pri.KERN_DAEMON, ThreadFlag.FIXEDCPU)
     except Errno as e:
         panic(f"no memory for the first threads: error {e.code}")

@@ -11,6 +11,7 @@ from typing import Final
 from kpy import Array, Never, Slice, Str, entries, kprintf, panic, u8, u32, u64
 
 from kernel import console, machine
+from kernel.bus import thread
 from kernel.commands import args
 from kernel.ddb import debugger
 from kernel.lib import fmt, words
@@ -36,10 +37,16 @@ def run() -> Never:
         kprintf("\x02")
         status = run_script(script[:size])
         kprintf(f"\x03{status}\n")
-        machine.power_off(status)
+        power_off(status)
     while True:
         kprintf("damselfly> ")
         command(line[:_read_line(line)])
+
+
+def power_off(status: u32) -> Never:
+    """Once no device is in use any more."""
+    thread.shut_down()
+    machine.power_off(status)
 
 
 def run_script(text: Slice[u8]) -> u32:
@@ -83,7 +90,7 @@ def _run(name: Slice[u8], rest: Slice[u8]) -> u32:
         case b"panic":
             panic(f"{rest}")
         case b"poweroff":
-            machine.power_off(0)
+            power_off(0)
         case b"true":
             pass
         case b"false":

@@ -16,8 +16,9 @@
         kit.interrupt(dev, 0, cpu, served, dev.soft)    # message 0 calls served(line)
 
 attach() runs on the bus thread and may block; what it raises means "not this one".  What it had
-taken is released then, as after detach().  An interrupt calls its function on a thread of the CPU
-that was asked for; the function may block, but should rather wake a thread of the driver's.
+taken is released then, as after detach(), which comes when the device is to go, has gone, or the
+power is to go.  An interrupt calls its function on a thread of the CPU that was asked for; the
+function may block, but should rather wake a thread of the driver's.
 
 Invariants
   K1  attach() and detach() of all drivers, and all of the kit but stop_dma() and gone(), are called

@@ -195,7 +195,11 @@ def _volume_list(fs: Ptr[Fs]) -> None:
 
 @throws
 def _show(fs: Ptr[Fs]) -> None:
-    """The topology, then the freemap: a line a blockref, indented by its depth."""
+    """The topology, then the freemap: a line a blockref, indented by its depth.
+
+    A tree may be a forgery.  It ends below a block that hangs below itself, and after as many
+    blockrefs as there is room for on the volumes.
+    """
     head = ref(fs.hmp.voldata)
     kprintf(f"volume header: mirror_tid {u64(head.mirror_tid)}, freemap_tid "
             f"{u64(head.freemap_tid)}\n")
@@ -218,7 +222,7 @@ def _show_below(fs: Ptr[Fs], stack: Slice[Level], top: Slice[u8]) -> None:
     depth: u64 = 0
     failed: u64 = 0
     shown: u64 = 0
-    while True:
+    while shown <= fs.hmp.volumes.total_size // ondisk.BLOCKREF_BYTES:
         if depth == 0:
             if top_next >= len(top):
                 break
@@ -238,6 +242,9 @@ def _show_below(fs: Ptr[Fs], stack: Slice[Level], top: Slice[u8]) -> None:
             continue
         shown += 1
         if not _show_one(fs, stack, ref(bref), depth):
+            failed += 1
+        elif _is_above(stack[:depth], bref):
+            kprintf("it hangs below itself\n")
             failed += 1
         elif depth < DEPTH and _enter(fs, stack[depth], bref):
             depth += 1
@@ -267,6 +274,16 @@ def _show_one(fs: Ptr[Fs], stack: Slice[Level], bref: Ptr[Blockref], depth: u64)
             good = False
     kprintf("\n" if good else " failed\n")
     return good
+
+
+def _is_above(stack: Slice[Level], bref: Ptr[Blockref]) -> bool:
+    """Whether the block has itself among those above it."""
+    if validate.bytes_of_ref(u64(bref.data_off)) == 0:
+        return False
+    for level in stack:
+        if level.bref.data_off == bref.data_off:
+            return True
+    return False
 
 
 @throws

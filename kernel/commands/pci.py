@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """lspci: the functions of PCI devices that there are.
 
-    00:02.0 0108 8086:5845 (rev 02) nvme
+    00:02.0 NVM controller [0108]: 8086:5845 (rev 02) nvme
     bus:device.function, class, vendor:device, its driver; with -v base addresses and messages
 
 Tests     tests/qemu/test_pci.py
@@ -12,7 +12,7 @@ from kpy import Ptr, kprintf, ref, table, u32
 
 from kernel.bus.pci import device, message, regs
 from kernel.bus.pci.device import Device
-from kernel.commands import args
+from kernel.commands import args, pci_classes
 
 CLASS_SHIFT: Final = 8       # lspci shows base class and subclass
 USAGE: Final[u32] = 2
@@ -37,7 +37,8 @@ def _line(dev: Ptr[Device]) -> None:
     at = dev.address
     if at.SEGMENT != 0:
         kprintf(f"{at.SEGMENT:04x}:")
-    kprintf(f"{at.BUS:02x}:{at.DEVICE:02x}.{at.FUNCTION} {dev.class_code >> CLASS_SHIFT:04x} "
+    kind = dev.class_code >> CLASS_SHIFT
+    kprintf(f"{at.BUS:02x}:{at.DEVICE:02x}.{at.FUNCTION} {pci_classes.name_of(kind)} [{kind:04x}]: "
             f"{dev.vendor:04x}:{dev.device:04x} (rev {dev.revision:02x})")
     attached = dev.driver
     if attached is not None:

@@ -85,19 +85,28 @@ class Track:
 
 
 @struct
+class Parts:
+    """What a request was before it was cut, and how far it is."""
+    length: u64             # bytes; 0: it goes in one
+    done: u64               # bytes that earlier parts have carried
+    pages: Slice[PhysAddr]
+
+
+@struct
 class Bio:
     """A request; its storage is its maker's."""
     link: queue.Link["Bio"]         # [b]
     command: BioCmd                 # [I]
     flags: BioFlag                  # [b]
-    length: u64                     # [I] bytes, whole blocks of the device
-    pages: Slice[PhysAddr]          # [I] as many as page_offset + length needs
+    length: u64                     # [I] bytes, whole blocks of the device; [b] below disk.py
+    pages: Slice[PhysAddr]          # [I] as many as page_offset + length needs; [b] below disk.py
     page_offset: u32                # [I] bytes, below PAGE_SIZE
     depth: u32                      # [b] tracks in use
     error: i32                      # [b] 0, or an error number
     driver: Array[u64, 2]           # [b] for the driver while it has the request
     finished: Atomic[u32]           # [a] biowait(): 1 once it is done
     start: u64                      # [b] cputimer_count() when the disk was asked
+    parts: Parts                    # [b] disk.py: of a request that goes to the driver in parts
     track: Array[Track, TRACKS]     # [b]
 
 
@@ -111,6 +120,7 @@ def init(bio: Ptr[Bio], command: BioCmd, offset: u64, length: u64, done: Done,
     bio.page_offset = 0
     bio.error = 0
     bio.depth = 0
+    bio.parts.length = 0
     push_bio(bio, offset, done, info)
 
 
@@ -143,16 +153,6 @@ def biodone(bio: Ptr[Bio]) -> None:
 
 
 @no_block
-def end_all(first: Ptr[Bio] | None) -> None:
-    """biodone() for a chain of requests, linked by link.next."""
-    request = first
-    while request is not None:
-        following = request.link.next           # before it is its maker's again
-        biodone(request)
-        request = following
-
-
-@no_block
 def fail(bio: Ptr[Bio], error: i32) -> None:
     """The request cannot be done."""
     bio.error = error
@@ -163,6 +163,39 @@ def fail(bio: Ptr[Bio], error: i32) -> None:
 def info_of(bio: Ptr[Bio]) -> u64:
     """In a `done`: what its layer gave push_bio() as info."""
     return bio.track[bio.depth].info
+
+
+# --- Ending several at once ----------------------------------------------------------------
+
+
+@struct
+class Ended:
+    """Requests that are over, collected under a driver's lock, and told of without it."""
+    first: Ptr[Bio] | None
+    last: Ptr[Bio] | None
+
+    @inline
+    def add(self, bio: Ptr[Bio]) -> None:
+        bio.link.next = None
+        last = self.last
+        if last is None:
+            self.first = bio
+        else:
+            last.link.next = bio
+        self.last = bio
+
+    def add_failed(self, bio: Ptr[Bio], error: i32) -> None:
+        bio.error = error
+        self.add(bio)
+
+    @no_block
+    def tell(self) -> None:
+        """biodone() for each, in the order in which they were added."""
+        bio = self.first
+        while bio is not None:
+            following = bio.link.next           # before it is its maker's again
+            biodone(bio)
+            bio = following
 
 
 # --- Waiting for one -----------------------------------------------------------------------

@@ -20,7 +20,8 @@ Invariants
       whoever made it; others sleep on its address until it is not.
   C3  A buffer whose read failed has `error`, and leaves the hash with its last holder: the next who
       asks tries again.
-  C4  A buffer is freed by the one who set DYING under its bucket's lock, with no holder left.
+  C4  A buffer is freed by the one who set DYING under its bucket's lock, with no holder left; it
+      has none from then on, though it may be in the other lists for a while.
   C5  Locks are taken in this order: object, queue, bucket; a bucket under a queue by trylock only.
   C6  purge() returns when the object has no buffers, and nobody must be making more.
 Locking   [b] its bucket   [q] its queue   [j] its object   [a] atomic   [I] fixed after it was made
@@ -98,7 +99,6 @@ class BufObject:
     """Who has blocks."""
     lock: spin.Spinlock
     bufs: queue.TailQueue["Buf", "object_link"]             # [j]
-    count: u64                                              # [j] of them
     strategy: NoBlock[Fn[[Ptr["BufObject"], Ptr[Bio]], None]]   # [I] offsets count in this object
     size: u64                                               # [o] bytes; blocks end there
     max_transfer: u32                                       # [I] bytes that one request may carry
@@ -170,7 +170,6 @@ def init_object(bo: Ptr[BufObject], strategy: NoBlock[Fn[[Ptr[BufObject], Ptr[Bi
     bo.lock.name = "bufobject"
     bo.bufs.first = None
     bo.bufs.last = None
-    bo.count = 0
     bo.strategy = strategy
     bo.size = size
     bo.max_transfer = max_transfer
@@ -275,22 +274,31 @@ def purge(bo: Ptr[BufObject]) -> None:
     while True:
         with bo.lock:
             bp = bo.bufs.first
+            dying = False
             if bp is not None:
                 with _bucket(bo, bp.offset).lock:       # C5
-                    bp.holders += 1
+                    dying = bp.flags.load() & DYING != 0
+                    if not dying:
+                        bp.holders += 1
         if bp is None:
             return
-        _wait(bp)
-        bucket = _bucket(bo, bp.offset)
-        with bucket.lock:
-            bp.holders -= 1
-            alone = bp.holders == 0 and bp.flags.load() & DYING == 0
-            if alone:
-                _unhash(bucket, bp)
-        if alone:
-            _destroy(bp)
-        else:
+        if dying or not _purge(bp):
             sleepq.tsleep(u64(address_of(bo)), sleepq.NO_FLAGS, "purge", 1)
+
+
+@may_block
+def _purge(bp: Ptr[Buf]) -> bool:
+    """End a hold, and the buffer with it; False: it has other holders."""
+    _wait(bp)
+    bucket = _bucket(bp.bo, bp.offset)
+    with bucket.lock:
+        bp.holders -= 1
+        alone = bp.holders == 0
+        if alone:
+            _unhash(bucket, bp)
+    if alone:
+        _destroy(bp)
+    return alone
 
 
 @inline

@@ -9,10 +9,13 @@ A driver answers `strategy`.  Requests enter by strategy(), which counts them, r
 are not whole blocks of the medium, and passes the others to the driver in the caller's context:
 there is no queue and no lock between a file system and the driver's own queue of this CPU.
 
+A request with more data than one command of the driver carries goes to it in parts, one after the
+other: the request says so itself (bio.parts), so this needs no memory and cannot fail.
+
 Invariants
   D1  A driver sees only requests of whole blocks that lie on the medium, between set_info() and
-      destroy(), READ and WRITE with the pages for their length; commands that info says it does
-      not know are answered here.
+      destroy(), READ and WRITE with the pages for their length, max_transfer at most; commands
+      that info says it does not know are answered here.
   D2  A request is counted in `inflight` of the CPU where it entered, and off on that where it ends.
       It is counted before `state` is looked at; so once the state is GONE and the sum over the
       CPUs is 0, none is under way, and none will be.
@@ -38,6 +41,7 @@ from kpy import (
     copy,
     i32,
     i64,
+    inline,
     may_block,
     no_block,
     pointer_at,
@@ -52,7 +56,7 @@ from kpy import (
 
 from kernel import machine
 from kernel.io import bio
-from kernel.io.bio import Bio, BioCmd
+from kernel.io.bio import Bio, BioCmd, BioFlag
 from kernel.lib import queue, words
 from kernel.lib.errno import EINVAL, ENOMEM, ENXIO, EOPNOTSUPP
 from kernel.lwkt import crit, globaldata, ktr, sleepq, spin
@@ -78,7 +82,7 @@ GONE: Final[u32] = 2
 class DiskInfo:
     """What the driver knows of the medium."""
     block_size: u32                         # bytes, a power of two from 512 to 4096
-    max_transfer: u32                       # bytes that one request should carry at most
+    max_transfer: u32                       # bytes that one command carries at most: whole pages
     blocks: u64                             # of block_size
     trim: bool                              # knows FREEBLKS
     write_zeroes: bool                      # knows WRITE_ZEROES
@@ -164,6 +168,7 @@ def create(family: Slice[u8], ops: Ptr[DiskOps], driver: u64) -> Ptr[Disk]:
 def set_info(dp: Ptr[Disk], info: Ptr[DiskInfo]) -> None:
     """The medium can be read and written from now on; announces the disk."""
     assert 512 <= info.block_size <= PAGE_SIZE
+    assert info.max_transfer != 0 and info.max_transfer % PAGE_SIZE == 0
     copy(dp.info, info)
     dp.state.store(READY)
     disk_found(dp)
@@ -203,6 +208,12 @@ def strategy(dp: Ptr[Disk], request: Ptr[Bio]) -> None:
     if error != 0:
         bio.fail(request, error)
         return
+    if request.length > dp.info.max_transfer and _has_data(request):
+        parts = ref(request.parts)
+        parts.length = request.length
+        parts.done = 0
+        parts.pages = request.pages
+        _cut(dp, request)
     dp.ops.strategy(dp, request)
 
 
@@ -260,6 +271,8 @@ def _done(request: Ptr[Bio]) -> None:
     """The driver is done with a request."""
     # safe: strategy() put it there, and the request's count in `inflight` keeps it
     dp = pointer_at(Disk, VirtAddr(bio.info_of(request)))
+    if request.parts.length != 0 and _goes_on(dp, request):
+        return
     command = bits_of(request.command)
     ktr.log(ktr.Event.BIO_DONE, u64(address_of(request)), u64(request.error))
     crit.crit_enter()
@@ -273,6 +286,35 @@ def _done(request: Ptr[Bio]) -> None:
     bio.biodone(request)
     stats.inflight.sub(1)
     crit.crit_exit()
+
+
+@no_block
+def _goes_on(dp: Ptr[Disk], request: Ptr[Bio]) -> bool:
+    """A part is done: ask the driver for the next, or have the request whole again."""
+    parts = ref(request.parts)
+    parts.done += request.length
+    if request.error == 0 and parts.done < parts.length:
+        request.flags &= ~BioFlag.RETRIED
+        bio.push_bio(request, bio.offset(request) + parts.done, _done, u64(address_of(dp)))
+        _cut(dp, request)
+        dp.ops.strategy(dp, request)
+        return True
+    request.length = parts.length
+    request.pages = parts.pages
+    parts.length = 0
+    return False
+
+
+def _cut(dp: Ptr[Disk], request: Ptr[Bio]) -> None:
+    """The next part, which begins as far into a page as the whole does."""
+    parts = ref(request.parts)
+    request.length = min(parts.length - parts.done, u64(dp.info.max_transfer))
+    request.pages = parts.pages[parts.done // PAGE_SIZE:]
+
+
+@inline
+def _has_data(request: Ptr[Bio]) -> bool:
+    return request.command == BioCmd.READ or request.command == BioCmd.WRITE
 
 
 def _acceptable(dp: Ptr[Disk], request: Ptr[Bio]) -> i32:
@@ -293,7 +335,7 @@ def _acceptable(dp: Ptr[Disk], request: Ptr[Bio]) -> i32:
         case BioCmd.WRITE_ZEROES:
             return 0 if dp.info.write_zeroes else EOPNOTSUPP
         case _:
-            if request.page_offset >= PAGE_SIZE or length > dp.info.max_transfer:
+            if request.page_offset >= PAGE_SIZE:
                 return EINVAL
             enough = len(request.pages) * PAGE_SIZE >= request.page_offset + length
             return 0 if enough else EINVAL

@@ -135,6 +135,14 @@ def unlock_shared(spin: Ptr[Spinlock]) -> None:
 
 
 @inline
+def lock_watched(spin: Ptr[Spinlock]) -> bool:
+    """lock(); whether somebody else held it, for who counts that."""
+    taken = held(spin)
+    lock(spin)
+    return taken
+
+
+@inline
 def held(spin: Ptr[Spinlock]) -> bool:
     """Whether anybody holds it: for assertions."""
     return spin.word.load_relaxed() & COUNT != 0

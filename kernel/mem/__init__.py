@@ -16,7 +16,6 @@ flags        how to allocate
 """
 from kernel.mem.flags import INTNOWAIT, INTWAIT, NOWAIT, SYSNOWAIT, M
 from kernel.mem.malloc_type import MallocType
-from kernel.mem.setup import init, start, trim
 from kernel.mem.slab import free_address, kfree, kmalloc, kmalloc_nowait, new
 
 __all__ = [
@@ -27,11 +26,8 @@ __all__ = [
     "M",
     "MallocType",
     "free_address",
-    "init",
     "kfree",
     "kmalloc",
     "kmalloc_nowait",
     "new",
-    "start",
-    "trim",
 ]

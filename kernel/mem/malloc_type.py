@@ -180,10 +180,11 @@ def sum(kind: Ptr[MallocType]) -> Sum:
         theirs = cpu_uses[cpu]
         if theirs is not None:
             use = ref(theirs[kind.index])
+            # races: Y1, they count on meanwhile
             total.memuse = wrapping(total.memuse + use.memuse - use.loose_left)
-            total.calls += use.calls
-            total.loosememuse += use.loose_left
-            frees += use.frees
+            total.calls += use.calls                    # races: likewise
+            total.loosememuse += use.loose_left         # races: likewise
+            frees += use.frees                          # races: likewise
     total.inuse = wrapping(total.calls - frees)
     return total
 

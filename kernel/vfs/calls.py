@@ -88,6 +88,8 @@ def read(vp: Ptr[Vnode], where: u64, to: Slice[u8]) -> u64:
 @throws
 def readdir(vp: Ptr[Vnode], cookie: u64, to: Slice[Dirent]) -> u64:
     """The entries after `cookie` (0: from the start), as many as fit; 0 at the end."""
+    if vp.type != Vtype.VDIR:
+        raise Errno(ENOTDIR)
     with vp.lock.sharing():
         return vp.ops.readdir(vp, cookie, to)
 
@@ -97,6 +99,8 @@ def readlink(path: Slice[u8], to: Slice[u8]) -> u64:
     """The target of a symbolic link; its length."""
     vp = lookup.vnode_at(path, NO_FLAGS)
     try:
+        if vp.type != Vtype.VLNK:
+            raise Errno(EINVAL)
         with vp.lock.sharing():
             return vp.ops.readlink(vp, to)
     finally:
@@ -249,11 +253,11 @@ def _rename(ncp: Ptr[namecache.Namecache], over: Ptr[namecache.Namecache]) -> No
                 if not same_kind:
                     raise Errno(EISDIR if into_directory else ENOTDIR)
                 tdvp.ops.nremove(tdvp, namecache.name_of(over), vp)
-                namecache.setvp(over, None)
             finally:
                 vnode.vrele(vp)
         fdvp.ops.nrename(fdvp, namecache.name_of(ncp), tdvp, namecache.name_of(over))
         namecache.rename(ncp, unwrap(over.parent), namecache.name_of(over))
+        namecache.setvp(over, None)             # not before: there always is a file of that name
     finally:
         vnode.unlock(fdvp)
         if tdvp is not fdvp:

@@ -125,9 +125,8 @@ def _step(nd: Ptr[Nlookup], how: Nlc) -> bool:
         _up(nd)
         return True
     here = unwrap(nd.nch.ncp)
-    child = namecache.lookup(here, name)
+    child, vp = namecache.lookup_file(here, name)
     last = nd.start == nd.end
-    vp = namecache.vnode_of_or_none(child)
     if vp is None:
         if not (last and Nlc.CREATE in how):
             namecache.drop(child)

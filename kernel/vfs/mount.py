@@ -183,11 +183,10 @@ def unmount(mp: Ptr[Mount]) -> None:
         if not namecache.purge(mp):
             raise Errno(EBUSY)
         with lock:
-            _mounts.remove(mp)
-            last = mp.refs.load() == 0
-            if not last:                        # somebody was on his way in
+            _mounts.remove(mp)                  # nobody comes in from here on
+        if mp.refs.load() != 0 or not namecache.purge(mp):      # somebody just did
+            with lock:
                 _mounts.push_back(mp)
-        if not last:
             raise Errno(EBUSY)
         place = unwrap(mp.covered.ncp)
         if not _covers_any(place):

@@ -39,6 +39,7 @@ from kpy import (
     Slice,
     VirtAddr,
     address_of,
+    inline,
     kassert,
     make_slice,
     may_block,
@@ -223,6 +224,18 @@ def lookup(parent: Ptr[Namecache], name: Slice[u8]) -> Ptr[Namecache]:
 
 
 @throws
+def lookup_file(parent: Ptr[Namecache], name: Slice[u8]
+                ) -> tuple[Ptr[Namecache], Ptr[Vnode] | None]:
+    """lookup(), and what the name stands for, referenced."""
+    while True:
+        ncp = lookup(parent, name)
+        vp = vnode_of_or_none(ncp)
+        if vp is not None or ncp.flags.load() & GONE == 0:
+            return ncp, vp
+        drop(ncp)                           # another file has its name
+
+
+@throws
 def nlookup(parent: Ptr[Namecache], name: Slice[u8]) -> Ptr[Namecache]:
     """The entry, held, resolved or not."""
     if len(name) > NAME_MAX:
@@ -259,13 +272,12 @@ def _find(bucket: Ptr[Bucket], parent: Ptr[Namecache], hashed: u64,
     """Look without a lock.  False: what was found, or not found, is not to be relied on."""
     crit.crit_enter()                       # what is freed stays an entry meanwhile
     began = spin.update_begin(bucket.lock)
-    ncp = bucket.names.first
+    ncp = bucket.names.first                # races: the counter says whether it is to be believed
     steps: u32 = 0
     while ncp is not None and steps < 64:
-        if ncp.hash == hashed and ncp.parent is parent and ncp.length == len(name) and (
-                len(name) <= INLINE_BYTES and ncp.name[:len(name)] == name):
+        if _is(ncp, parent, hashed, name):
             break
-        ncp = ncp.hash_link.next
+        ncp = ncp.hash_link.next            # races: likewise
         steps += 1
     sure = steps < 64 and len(name) <= INLINE_BYTES
     if ncp is not None and sure:
@@ -273,12 +285,22 @@ def _find(bucket: Ptr[Bucket], parent: Ptr[Namecache], hashed: u64,
         sure = spin.update_same(bucket.lock, began)
         if not sure:
             ncp.holds.sub(1)
-        elif not ncp.used:
-            ncp.used = True
+        elif not ncp.used:                  # races: a hint
+            ncp.used = True                 # races: a hint
     elif sure:
         sure = spin.update_same(bucket.lock, began)
     crit.crit_exit()
     return ncp, sure
+
+
+@inline
+def _is(ncp: Ptr[Namecache], parent: Ptr[Namecache], hashed: u64, name: Slice[u8]) -> bool:
+    """Whether an entry that may change seems to have that name."""
+    # races: the counter says whether it is to be believed
+    if ncp.hash != hashed or ncp.parent is not parent or ncp.length != len(name):
+        return False
+    # races: likewise
+    return len(name) <= INLINE_BYTES and ncp.name[:len(name)] == name
 
 
 def _find_locked(bucket: Ptr[Bucket], parent: Ptr[Namecache], hashed: u64,
@@ -399,7 +421,7 @@ def purge(mp: Ptr[mount.Mount]) -> bool:
         progress = False
         for cpu in globaldata.numbers():
             place = ref(_queues[cpu])
-            left = place.count
+            left = place.count                          # races: as many as there were, or so
             while left != 0:
                 victim = _take(place, mp)
                 left -= 1
@@ -503,8 +525,9 @@ def _take(place: Ptr[NameQueue], of: Ptr[mount.Mount] | None) -> Ptr[Namecache] 
         ncp = place.names.pop_front()
         if ncp is None:
             return None
+        # races: a hint
         wanted = ncp.owner is of if of is not None else not ncp.used
-        ncp.used = ncp.used and of is not None
+        ncp.used = ncp.used and of is not None          # races: a hint
         if wanted and ncp.holds.load() == 0 and _unhash(ncp):
             place.count -= 1
             return ncp

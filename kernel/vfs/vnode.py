@@ -43,7 +43,7 @@ from kpy import (
 
 from kernel.io import buf, cdev
 from kernel.lib.errno import EINVAL, ENOMEM, EOPNOTSUPP, EROFS
-from kernel.lwkt import lockmgr, sleepq
+from kernel.lwkt import lockmgr, sleepq, spin
 from kernel.mem import slab
 from kernel.mem.flags import M
 from kernel.mem.malloc_type import MallocType
@@ -164,15 +164,15 @@ def make(mp: Ptr[mount.Mount], kind: Vtype, ops: Ptr[Vops], data: u64) -> Ptr[Vn
 @may_block
 def find(slot: Ptr[Slot]) -> Ptr[Vnode] | None:
     """The vnode of a file, referenced; None if it has none.  Waits for one that is going."""
-    while True:
-        with slot.lock:
-            address = slot.vnode
-            if address == 0:
-                return None
-            vp = pointer_at(Vnode, VirtAddr(address))       # safe: slot P1
-            if _vget(vp):
-                return vp
-        sleepq.tsleep(u64(address_of(slot)), sleepq.NO_FLAGS, "reclaim", 1)
+    spin.lock(slot.lock)
+    while slot.vnode != 0:
+        vp = pointer_at(Vnode, VirtAddr(slot.vnode))        # safe: slot P1
+        if _vget(vp):
+            spin.unlock(slot.lock)
+            return vp
+        sleepq.ssleep(u64(address_of(slot)), slot.lock, sleepq.NO_FLAGS, "reclaim", 0)
+    spin.unlock(slot.lock)
+    return None
 
 
 @may_block

@@ -142,7 +142,7 @@ def _buffers_on_all_cpus() -> None:
     assert 2 * BLOCK <= largest.load() <= 4 * BLOCK
     buf.purge(first)
     buf.purge(second)
-    assert first.count == 0 and second.count == 0
+    assert first.bufs.empty() and second.bufs.empty()
     assert buf.total_bytes() <= before
     kprintf(f"{support.cpus() * 2 * ROUNDS} reads, {requests.load()} requests, "
             f"{largest.load() >> 10} KiB the largest\n")
@@ -162,5 +162,5 @@ def a_failed_read_is_tried_again() -> None:
             assert e.code == EIO
             failed += 1
     assert failed == 3 and bad_reads.load() == began + 3
-    assert first.count == 0
+    assert first.bufs.empty()
     kprintf("errors were told, and nothing kept\n")

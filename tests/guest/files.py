@@ -42,6 +42,7 @@ from kernel.vfs.vnode import Attr, Dirent, Vnode, Vtype
 from tests.guest import support
 
 ROUNDS: Final = 2000
+REFUSALS: Final = 11
 NAMES: Final = 8
 OPENINGS: Final = 200
 failures: Atomic[u64]
@@ -155,8 +156,9 @@ def _files_and_names() -> None:
 def _errors() -> None:
     """Each call that must fail, and how."""
     attr: Attr = Attr(type=Vtype.VREG, mode=0o644)
+    target: Array[u8, 16]
     refused: u32 = 0
-    for step in range(9):
+    for step in range(REFUSALS):
         wanted: i32 = 0
         try:
             match step:
@@ -184,13 +186,29 @@ def _errors() -> None:
                 case 7:
                     wanted = EBUSY
                     _unmount(b"/")
+                case 8:
+                    wanted = EINVAL
+                    calls.readlink(b"/tmp/e/c", target)
+                case 9:
+                    wanted = ENOTDIR
+                    _list(b"/tmp/e/c")
                 case _:
                     wanted = ENOENT
                     calls.unlink(b"/tmp/nothing")
         except Errno as e:
             assert e.code == wanted, f"step {step}: error {e.code}"
             refused += 1
-    assert refused == 9
+    assert refused == REFUSALS
+
+
+@throws
+def _list(path: Slice[u8]) -> None:
+    """Ask for the entries of a directory."""
+    vp = calls.open_file(path)
+    try:
+        calls.readdir(vp, 0, entries)
+    finally:
+        calls.close_file(vp)
 
 
 @table("guest_test", 211)

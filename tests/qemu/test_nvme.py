@@ -30,10 +30,13 @@ def drive(file: Path, name: str, more: str = "", options: str = "") -> list[str]
             "-device", f"nvme,drive={name},serial=s-{name}{more}"]
 
 
-def test_it_reads_what_it_wrote(tmp_path):
+@pytest.mark.parametrize("mdts", [1, 7], ids=["8 KiB a command", "512 KiB"])
+def test_it_reads_what_it_wrote(tmp_path, mdts):
+    """Requests of up to 244 KiB: where a command carries less, in parts."""
     file = tmp_path / "disk.img"
     file.write_bytes(bytes(80 << 20))
-    said = run("test disk_reads_what_it_wrote", extra=drive(file, "a", ",logical_block_size=512"))
+    said = run("test disk_reads_what_it_wrote",
+               extra=drive(file, "a", f",logical_block_size=512,mdts={mdts}"))
     assert "ok disk_reads_what_it_wrote" in said and "serial s-a 163840 blocks of 512" in said
 
 

@@ -30,9 +30,11 @@ def test_lspci_lists_what_qemu_made(kind, host, isa):
     with machine(machine=kind, extra=("-device", "edu,addr=5")) as vm:
         vm.expect("damselfly> ")
         said = typed(vm, "lspci")
-        assert re.search(rf"^00:00.0 0600 8086:{host} \(rev \w\w\)\r?$", said, re.M)
-        assert re.search(rf"0601 8086:{isa}", said)
-        assert re.search(r"^00:05.0 00ff 1234:11e8 \(rev 10\) edu", said, re.M)
+        assert re.search(rf"^00:00.0 Host bridge \[0600\]: 8086:{host} \(rev \w\w\)\r?$", said,
+                         re.M)
+        assert re.search(rf"ISA bridge \[0601\]: 8086:{isa}", said)
+        assert re.search(r"^00:05.0 Unclassified device \[00ff\]: 1234:11e8 \(rev 10\) edu", said,
+                         re.M)
         more = typed(vm, "lspci -v")
         assert re.search(r"Region 0: Memory at \w+ \(32-bit, non-prefetchable\) \[size=0x100000\]",
                          more)
@@ -52,10 +54,10 @@ def test_buses_behind_bridges_and_of_other_roots():
     with machine(extra=extra) as vm:
         vm.expect("damselfly> ")
         said = typed(vm, "lspci")
-        assert re.search(r"^03:00.0 00ff 1234:11e8", said, re.M)
-        assert re.search(r"^00:04.1 0604", said, re.M)
-        assert re.search(r"^80:00.0 0604", said, re.M)
-        assert re.search(r"^81:00.0 00ff 1234:11e8", said, re.M)
+        assert re.search(r"^03:00.0 Unclassified device \[00ff\]: 1234:11e8", said, re.M)
+        assert re.search(r"^00:04.1 PCI bridge \[0604\]: ", said, re.M)
+        assert re.search(r"^80:00.0 PCI bridge \[0604\]: ", said, re.M)
+        assert re.search(r"^81:00.0 Unclassified device \[00ff\]: 1234:11e8", said, re.M)
         assert said.count(" edu") == 2
 
 
@@ -83,3 +85,19 @@ def test_plugged_in_and_asked_out():
             vm.unplug(ident)
             vm.expect("edu: detached")
             assert " edu" not in typed(vm, "lspci")
+
+
+def test_disks_are_told_before_the_power_goes(tmp_path):
+    """NVMe's normal shutdown; FLUSH CACHE EXT and STANDBY IMMEDIATE of an ATA disk."""
+    log = tmp_path / "trace.log"
+    extra = ["-D", str(log), "-trace", "pci_nvme_mmio_shutdown_*", "-trace", "ide_exec_cmd"]
+    for disk, device in (("n", "nvme,serial=n"), ("a", "ide-hd,bus=ahci.0")):
+        extra += ["-drive", f"if=none,id={disk},driver=null-co,size=1M",
+                  *(("-device", "ahci,id=ahci") if disk == "a" else ()),
+                  "-device", f"{device},drive={disk}"]
+    with machine(extra=extra) as vm:
+        vm.expect("damselfly> ")
+        vm.send("poweroff\r")
+        assert vm.wait_exit() == 0
+    assert re.findall(r"cmd (0x\w+)|shutdown bit (\w+)", log.read_text())[-4:] == [
+        ("0xea", ""), ("0xe0", ""), ("", "set"), ("", "cleared")]

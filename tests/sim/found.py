@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Bugs of the nucleus that exploration found: the scenario, and the seed that first showed each.
+"""Bugs of the kernel that exploration found: the scenario, and the seed that first showed each.
 
 A seed names a schedule of the code as it was; now it is just one more run, that passes.
 Tests     tests/sim/test_seeds.py
@@ -26,4 +26,16 @@ FOUND = [
     ("objects_taken_while_freed", "race-random:0:0:100000:4",
      "kmalloc_obj.free() read xindex without an order: what it stored then published its own "
      "object, but not those freed before it (by the language's rules; on x86 it did)"),
+    ("purged_while_evicted", "random:0:0:100000:9",
+     "buf.purge() held a buffer that was DYING, in its object's list still: whoever had taken it "
+     "freed it, or used it for another block, while purge() waited for it"),
+    ("unlinked_while_reclaimed", "pct:2:1557:100000:47",
+     "tmpfs looked at a file's links after vacate(): another had found the file by then, and "
+     "unlinked it; both freed the node, or neither"),
+    ("unmounted", "pct:2:1132:100000:70",
+     "mount.unmount() purged names, then took the mount out of the list: who went in between the "
+     "two, and out again, left a name below the root that was freed"),
+    ("renamed", "random:0:0:100000:743",
+     "calls.rename() made the entry of the new name stand for nothing before it moved the other "
+     "one there: for a while there was no file of that name"),
 ]

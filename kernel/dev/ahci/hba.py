@@ -217,7 +217,8 @@ def _port_served(line: Ptr[msi.Line]) -> None:
 
 @may_block
 def stop(h: Ptr[Hba]) -> None:
-    """End all requests, after a while for those under way if the HBA answers; unmake the disks.
+    """End all requests, after a while for those under way if the HBA answers; have the disks write
+    what is only in their caches, and unmake them.
 
     The ports' threads have ended.
     """
@@ -228,7 +229,7 @@ def stop(h: Ptr[Hba]) -> None:
     for number in range(regs.PORTS):
         port = h.ports[number]
         if port is not None:
-            recovery.die(port)
+            recovery.retire(port)
     if not kit.gone(h.dev):
         kit.stop_dma(h.dev)
 

@@ -219,9 +219,7 @@ def ident(port: Ptr[Port]) -> u64:
 @inline
 def lock(port: Ptr[Port]) -> None:
     """Take the port's lock, and count if it was somebody else's."""
-    taken = spin.held(port.lock)
-    spin.lock(port.lock)
-    if taken:
+    if spin.lock_watched(port.lock):
         port.counters.contended += 1
 
 

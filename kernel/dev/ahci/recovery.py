@@ -314,6 +314,7 @@ def lose(port: Ptr[Port]) -> None:
     request.hold(port, ports.HELD)
     _cut(port)
     request.end_everything(port, ports.EMPTY)
+    _say_gone(port)
     _unmake(port)
     engine.clear(port)
     _open_empty(port)
@@ -322,11 +323,38 @@ def lose(port: Ptr[Port]) -> None:
 @may_block
 def die(port: Ptr[Port]) -> None:
     """The port is of no use any more: end all requests with ENXIO, also those to come."""
+    _say_gone(port)
+    _end(port)
+
+
+@may_block
+def retire(port: Ptr[Port]) -> None:
+    """The driver lets go of the port, whose thread has ended.  The disk, if it answers, is to write
+    what it has only in its cache, and may stop."""
+    request.hold(port, ports.HELD)
+    if port.drive.kind == Kind.ATA and port.active == 0 and not engine.vanished(port):
+        try:
+            if port.drive.flush:
+                engine.command(port, regs.FLUSH_CACHE_EXT, 0)
+            engine.command(port, regs.STANDBY_IMMEDIATE, 0)
+        except Errno as e:
+            kprintf(f"ahci: port {port.number}: the disk does not come to rest: error {e.code}\n")
+    _end(port)
+
+
+@may_block
+def _end(port: Ptr[Port]) -> None:
     request.hold(port, ports.HELD)
     if not kit.gone(port.dev):
         _cut(port)
     request.end_everything(port, ports.DEAD)
     _unmake(port)
+
+
+def _say_gone(port: Ptr[Port]) -> None:
+    dp = port.dp
+    if dp is not None:
+        kprintf(f"ahci: port {port.number}: {disk.name_of(dp)} is gone\n")
 
 
 @may_block
@@ -335,7 +363,6 @@ def _unmake(port: Ptr[Port]) -> None:
     dp = port.dp
     port.dp = None
     if dp is not None:
-        kprintf(f"ahci: port {port.number}: {disk.name_of(dp)} is gone\n")
         disk.destroy(dp)
     port.drive = zeroed(Drive)
     ports.free_tables(port)

@@ -291,6 +291,7 @@ WRITE_FPDMA_QUEUED: Final[u32] = 0x61       # 7.62
 DATA_SET_MANAGEMENT: Final[u32] = 0x06      # 7.5
 PACKET: Final[u32] = 0xA0                   # 7.17
 IDENTIFY_PACKET_DEVICE: Final[u32] = 0xA1   # 7.13
+STANDBY_IMMEDIATE: Final[u32] = 0xE0        # "STANDBY IMMEDIATE"
 FLUSH_CACHE_EXT: Final[u32] = 0xEA          # 7.10
 IDENTIFY_DEVICE: Final[u32] = 0xEC          # 7.12
 SET_FEATURES: Final[u32] = 0xEF             # 7.45

@@ -39,6 +39,7 @@ from kpy import (
     u32,
     u64,
     unwrap,
+    zeroed,
 )
 
 from kernel.bus import dma
@@ -48,7 +49,7 @@ from kernel.dev.ahci.device import Kind
 from kernel.dev.ahci.port import Port
 from kernel.dev.ahci.regs import CommandTable
 from kernel.io import bio, disk
-from kernel.io.bio import Bio, BioCmd, BioFlag
+from kernel.io.bio import Bio, BioCmd, BioFlag, Ended
 from kernel.lib.errno import EFAULT, EINVAL, EIO, ENXIO, EROFS
 from kernel.machine.types import PAGE_SIZE
 
@@ -127,11 +128,12 @@ def complete(port: Ptr[Port]) -> None:
     if port.state not in (ports.OPEN, ports.DRAINING):
         ports.unlock(port)
         return
-    first = _collect(port, ports.ended(port))
+    ended: Ended = zeroed(Ended)
+    _collect(port, ports.ended(port), ended)
     port.deferring = True
-    if first is not None:
+    if ended.first is not None:
         ports.unlock(port)
-        bio.end_all(first)
+        ended.tell()
         ports.lock(port)
     if port.state == ports.OPEN:
         port.deferring = True
@@ -141,13 +143,10 @@ def complete(port: Ptr[Port]) -> None:
     ports.unlock(port)
 
 
-def _collect(port: Ptr[Port], done: u32) -> Ptr[Bio] | None:
-    """The requests of the active commands `done`, which are complete, as a chain.  Under the
-    lock."""
+def _collect(port: Ptr[Port], done: u32, ended: Ptr[Ended]) -> None:
+    """The active commands `done` are complete: which requests that ends.  Under the lock."""
     if done == 0:
-        return None
-    first: Ptr[Bio] | None = None
-    last: Ptr[Bio] | None = None
+        return
     port.active &= ~done
     port.counters.completed += popcount(done)
     port.counters.batches += 1
@@ -164,13 +163,7 @@ def _collect(port: Ptr[Port], done: u32) -> Ptr[Bio] | None:
         elif _to_be_flushed(port, request):
             port.waiting.push_front(request)
             continue
-        request.link.next = None
-        if last is None:
-            first = request
-        else:
-            last.link.next = request
-        last = request
-    return first
+        ended.add(request)
 
 
 def _is_short(port: Ptr[Port], request: Ptr[Bio], number: u32) -> bool:
@@ -386,10 +379,11 @@ def finish(port: Ptr[Port], pending: u32) -> None:
 
     Context  the port's thread; the port is held.
     """
+    ended: Ended = zeroed(Ended)
     ports.lock(port)
-    first = _collect(port, port.active & ~pending)
+    _collect(port, port.active & ~pending, ended)
     ports.unlock(port)
-    bio.end_all(first)
+    ended.tell()
 
 
 def writes(port: Ptr[Port], number: u32) -> bool:
@@ -431,7 +425,7 @@ def put_back(port: Ptr[Port], special: u64, again: bool) -> None:
 
     Context  the port's thread; the port is held.
     """
-    first: Ptr[Bio] | None = None
+    ended: Ended = zeroed(Ended)
     ports.lock(port)
     under_way = port.all & ~port.free
     never_issued = port.ready
@@ -443,9 +437,7 @@ def put_back(port: Ptr[Port], special: u64, again: bool) -> None:
         request = unwrap(ports.release_slot(port, number))
         tried = again and never_issued & (u32(1) << number) == 0
         if tried and BioFlag.RETRIED in request.flags:
-            request.error = EIO
-            request.link.next = first
-            first = request
+            ended.add_failed(request, EIO)
             port.counters.errors += 1
             continue
         if tried:
@@ -456,13 +448,13 @@ def put_back(port: Ptr[Port], special: u64, again: bool) -> None:
         port.waiting.push_front(request)
         port.counters.again += 1
     ports.unlock(port)
-    bio.end_all(first)
+    ended.tell()
 
 
 @no_block
 def end_everything(port: Ptr[Port], state: u32) -> None:
     """All requests end with ENXIO, also those to come: the HBA reaches none of their pages."""
-    first: Ptr[Bio] | None = None
+    ended: Ended = zeroed(Ended)
     ports.lock(port)
     port.state = state
     port.active = 0
@@ -472,15 +464,11 @@ def end_everything(port: Ptr[Port], state: u32) -> None:
         number = u32(ctz(under_way))
         under_way &= under_way - 1
         request = unwrap(ports.release_slot(port, number))
-        request.error = ENXIO
-        request.link.next = first
-        first = request
+        ended.add_failed(request, ENXIO)
     while (waiting := port.waiting.pop_front()) is not None:
-        waiting.error = ENXIO
-        waiting.link.next = first
-        first = waiting
+        ended.add_failed(waiting, ENXIO)
     ports.unlock(port)
-    bio.end_all(first)
+    ended.tell()
 
 
 @no_block

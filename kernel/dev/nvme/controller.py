@@ -53,7 +53,6 @@ from kernel.dev.nvme import regs, request
 from kernel.dev.nvme.admin import Admin
 from kernel.dev.nvme.namespace import Namespace
 from kernel.dev.nvme.pair import Pair
-from kernel.io import bio
 from kernel.io.disk import DiskInfo
 from kernel.lib import queue
 from kernel.lib.errno import EINVAL, EIO, ENODEV, ENOMEM, ENXIO, ETIMEDOUT
@@ -295,7 +294,7 @@ def restart(c: Ptr[Controller]) -> None:
     try:
         _disable(c)
         for number in range(c.pair_count):          # disabled: it reaches no memory
-            bio.end_all(request.close(unwrap(c.pairs[number]), pairs.CLOSED))
+            request.close(unwrap(c.pairs[number]), pairs.CLOSED)
         _enable(c)
         if c.pair_count != 0 and admins.set_queues(c.admin, c.pair_count) < c.pair_count:
             raise Errno(ENODEV)
@@ -315,7 +314,7 @@ def die(c: Ptr[Controller]) -> None:
     if not kit.gone(c.dev):
         kit.stop_dma(c.dev)
     for number in range(c.pair_count):
-        bio.end_all(request.close(unwrap(c.pairs[number]), pairs.DEAD))
+        request.close(unwrap(c.pairs[number]), pairs.DEAD)
 
 
 @may_block

@@ -210,9 +210,7 @@ def reset(pair: Ptr[Pair]) -> None:
 @inline
 def lock(pair: Ptr[Pair]) -> None:
     """Take the pair's lock, and count if it was somebody else's."""
-    taken = spin.held(pair.lock)
-    spin.lock(pair.lock)
-    if taken:
+    if spin.lock_watched(pair.lock):
         pair.counters.contended += 1
 
 

@@ -35,6 +35,7 @@ from kpy import (
     u16,
     u32,
     u64,
+    zeroed,
 )
 
 from kernel.bus import msi
@@ -43,7 +44,7 @@ from kernel.dev.nvme import regs, status
 from kernel.dev.nvme.namespace import Namespace
 from kernel.dev.nvme.pair import NONE, Pair, Slot
 from kernel.io import bio, disk
-from kernel.io.bio import Bio, BioCmd, BioFlag
+from kernel.io.bio import Bio, BioCmd, BioFlag, Ended
 from kernel.lib.errno import EINVAL, EIO, ENXIO
 from kernel.lwkt.globaldata import gd
 from kernel.machine.types import PAGE_SHIFT, PAGE_SIZE
@@ -93,9 +94,10 @@ def complete(pair: Ptr[Pair]) -> None:
     """End all requests whose commands are complete; what those submit is rung for once."""
     pair.counters.interrupts += 1
     while True:
+        ended: Ended = zeroed(Ended)
         pairs.lock(pair)
-        first = _collect(pair)
-        if first is None:
+        _collect(pair, ended)
+        if ended.first is None:
             pair.deferring = False
             if pair.state == pairs.OPEN:
                 pairs.ring(pair)
@@ -103,15 +105,13 @@ def complete(pair: Ptr[Pair]) -> None:
             return
         pair.deferring = True
         pairs.unlock(pair)
-        bio.end_all(first)
+        ended.tell()
 
 
-def _collect(pair: Ptr[Pair]) -> Ptr[Bio] | None:
-    """Read the new completions; the requests that are ended, as a chain.  Under the lock."""
+def _collect(pair: Ptr[Pair], ended: Ptr[Ended]) -> None:
+    """Read the new completions; which requests they end.  Under the lock."""
     if pair.state not in (pairs.OPEN, pairs.DRAINING):
-        return None
-    first: Ptr[Bio] | None = None
-    last: Ptr[Bio] | None = None
+        return
     while True:
         completion = pairs.next_completion(pair)
         if not pairs.is_new(pair, completion):
@@ -126,18 +126,12 @@ def _collect(pair: Ptr[Pair]) -> Ptr[Bio] | None:
         if request.driver[0] != 0 and request.error == 0 and request.driver[0] < request.length:
             pair.waiting.push_front(request)    # the next part of its range
             continue
-        request.link.next = None
-        if last is None:
-            first = request
-        else:
-            last.link.next = request
-        last = request
-    if first is not None:
+        ended.add(request)
+    if ended.first is not None:
         pair.counters.batches += 1
     pairs.tell(pair)
     if pair.state == pairs.OPEN:
         start_waiting(pair)
-    return first
 
 
 def start_waiting(pair: Ptr[Pair]) -> None:
@@ -245,34 +239,32 @@ def _next_part(ns: Ptr[Namespace], command: Ptr[regs.Command], request: Ptr[Bio]
 
 
 @no_block
-def close(pair: Ptr[Pair], state: u32) -> Ptr[Bio] | None:
+def close(pair: Ptr[Pair], state: u32) -> None:
     """No commands from now on, and none is under way any more: the controller reaches no memory.
-    What was under way is to be sent again, if that may be; the others, as a chain, are to be ended
-    with EIO.  If `state` is DEAD all are, with ENXIO.
+    What was under way is to be sent again, if that may be; the others end with EIO.  If `state` is
+    DEAD all do, with ENXIO.
     """
-    first: Ptr[Bio] | None = None
+    ended: Ended = zeroed(Ended)
     pairs.lock(pair)
     pair.state = state
     for i in range(pair.mask):
         request = pair.slots[i].request
         if request is not None:
             pair.slots[i].request = None
-            if state == pairs.DEAD or BioFlag.RETRIED in request.flags:
-                request.error = ENXIO if state == pairs.DEAD else EIO
-                request.link.next = first
-                first = request
+            if state == pairs.DEAD:
+                ended.add_failed(request, ENXIO)
+            elif BioFlag.RETRIED in request.flags:
+                ended.add_failed(request, EIO)
             else:
                 request.flags |= BioFlag.RETRIED
                 request.driver[0] = 0
                 pair.waiting.push_front(request)
     if state == pairs.DEAD:
         while (waiting := pair.waiting.pop_front()) is not None:
-            waiting.error = ENXIO
-            waiting.link.next = first
-            first = waiting
+            ended.add_failed(waiting, ENXIO)
     pairs.reset(pair)
     pairs.unlock(pair)
-    return first
+    ended.tell()
 
 
 @no_block

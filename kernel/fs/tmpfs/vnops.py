@@ -197,8 +197,9 @@ def _nrename(fdvp: Ptr[Vnode], old: Slice[u8], tdvp: Ptr[Vnode], new: Slice[u8])
 
 def _reclaim(vp: Ptr[Vnode]) -> None:
     nd = _node(vp)
+    dies = nd.nlink == 0            # afterwards somebody else may find the file, and unlink it
     vnode.vacate(nd.slot)
-    if nd.nlink == 0:
+    if dies:
         node.free(_fs(vp.mount), nd)
 
 

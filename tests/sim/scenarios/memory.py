@@ -30,26 +30,22 @@ from kernel.lwkt import intr, ipiq
 from kernel.lwkt.globaldata import find, gd
 from kernel.machine.types import Prot
 from kernel.mem import kmalloc_obj, kva, malloc_type, objcache, page, slab
-from kernel.mem.flags import M
-from tests.sim import world
+from kernel.mem.flags import NOWAIT, M
+from tests.sim import heap, world
 
 UNSAFE: Final = True        # memory is made of numbers, caches and types begin as zero
 
-MIB: Final = 1 << 20
-NOWAIT: Final[M] = M.RNOWAIT | M.NULLOK
 BIG: Final = 7000           # four chunks to a zone
 CHUNKS: Final = 4
 MAX: Final = 8
 VECTOR: Final = 5
 
-kind: malloc_type.MallocType = malloc_type.MallocType(name="sim", limit=MIB)
 obj: kmalloc_obj.ObjType = zeroed(kmalloc_obj.ObjType)
 cache: objcache.ObjCache = zeroed(objcache.ObjCache)
 shared: Array[Atomic[u64], MAX]     # addresses that one CPU hands to another
 live: Array[Atomic[u64], MAX]       # addresses that somebody has
 stage: Atomic[u32]
 finished: Atomic[u32]
-begun: u64 = 0                      # free frames, once memory is up
 made: Atomic[u32]
 info: intr.IntrInfo = zeroed(intr.IntrInfo)
 handler: intr.Handler = zeroed(intr.Handler)
@@ -57,37 +53,6 @@ handled: Atomic[u32]
 subject: u32 = 0                    # what an interrupt thread meddles with
 storage: Array[u64, MAX]            # of the objects of `cache`
 scarce: bool = False                # there may be one of them at a time
-
-
-# --- Bringing it up -------------------------------------------------------------------------
-
-
-def _memory_up() -> None:
-    global begun
-    page.init(machine.memory_regions(), world.cpus)
-    kva.init()
-    slab.init(world.ram)
-    begun = page.count_free()
-
-
-def _memory_here() -> None:
-    page.init_cpu(gd.cpuid, world.cpus)
-    kva.init_cpu(gd.cpuid)
-    slab.init_cpu(gd.cpuid)
-    kmalloc_obj.init_cpu(gd.cpuid)
-    malloc_type.attach(kind)
-    world.owned(u64(address_of(ref(page.local))), sizeof(page.Local))
-    world.owned(u64(address_of(ref(kva.local))), sizeof(kva.Local))
-    world.owned(u64(address_of(ref(slab.slab))), sizeof(slab.Slab))
-    world.owned(u64(address_of(ref(kmalloc_obj.local))), sizeof(kmalloc_obj.Local))
-    world.owned(u64(address_of(ref(malloc_type.uses))),
-                sizeof(malloc_type.Use) * malloc_type.MAX_TYPES)
-
-
-def _with_memory() -> None:
-    world.memory(2 * MIB)
-    world.start_with(_memory_up)
-    world.on_each(_memory_here)
 
 
 def _take(address: u64) -> None:
@@ -123,7 +88,7 @@ def _after_messages() -> None:
 
 
 def _new(size: u64) -> u64:
-    memory = slab.kmalloc_nowait(size, kind, NOWAIT)
+    memory = slab.kmalloc_nowait(size, heap.kind, NOWAIT)
     assert memory is not None
     address = u64(address_of(memory))
     _take(address)
@@ -132,7 +97,7 @@ def _new(size: u64) -> u64:
 
 def _free(address: u64) -> None:
     _drop(address)
-    slab.free_address(address, kind)
+    slab.free_address(address, heap.kind)
 
 
 def _fill_zone(more: u64) -> None:
@@ -163,7 +128,7 @@ def _free_zone(unused: u64) -> None:
 
 def remote_free() -> None:
     """A zone without free chunks has all of them freed by another CPU: its owner learns of it."""
-    _with_memory()
+    heap.needed()
     world.thread(_fill_zone, 1, 0)
     world.thread(_free_zone, 0, 1)
 
@@ -195,7 +160,7 @@ def _free_three(unused: u64) -> None:
 
 def retirement() -> None:
     """Remote frees against the retirement of their zone."""
-    _with_memory()
+    heap.needed()
     world.thread(_fill_and_sweep, 0, 0)
     world.thread(_free_three, 0, 1)
 
@@ -218,7 +183,7 @@ def _swap_chunks(times: u64) -> None:
 
 def cross_frees() -> None:
     """Two CPUs allocate, and free each other's."""
-    _with_memory()
+    heap.needed()
     world.thread(_swap_chunks, 5, 0)
     world.thread(_swap_chunks, 5, 1)
     world.check(_nothing_live)
@@ -234,17 +199,17 @@ def _nothing_live() -> None:
 
 
 def _objects_here() -> None:
-    _memory_here()
+    heap.here()
     world.owned(u64(address_of(ref(obj.mine[gd.cpuid]))), sizeof(kmalloc_obj.Mine))
     if gd.cpuid == 0:
         obj.kind.name = "object"
-        obj.kind.limit = MIB
+        obj.kind.limit = heap.MIB
         malloc_type.attach(obj.kind)
         kmalloc_obj.create(obj, 30_000)         # four to a slab
 
 
 def _with_objects() -> None:
-    _with_memory()
+    heap.needed()
     world.on_each(_objects_here)
 
 
@@ -318,20 +283,20 @@ def _construct(item: u64, unused: u64, how: M) -> bool:
 
 
 def _cache_up() -> None:
-    _memory_up()
-    _memory_here()
+    heap.up()
+    heap.here()
     cache.name = "sim"
     cache.alloc = _alloc_item
     cache.free = _free_item
     cache.ctor = _construct
     cache.dtor = _free_item
-    cache.kind = kind
+    cache.kind = heap.kind
     assert objcache.create(cache, MAX if not scarce else 1, 1, world.cpus, NOWAIT)
     cache.capacity = 1              # every other operation goes to the depot
 
 
 def _cache_here() -> None:
-    _memory_here()
+    heap.here()
     world.owned(u64(address_of(ref(cache.cpus[gd.cpuid]))), sizeof(objcache.CpuCache))
 
 
@@ -351,7 +316,7 @@ def _get_and_put(times: u64) -> None:
 
 def object_cache() -> None:
     """Two CPUs get and put, also what the other got; magazines of one go to and from the depot."""
-    _with_memory()
+    heap.needed()
     world.start_with(_cache_up)
     world.on_each(_cache_here)
     world.thread(_get_and_put, 2, 0)
@@ -388,7 +353,7 @@ def scarce_objects() -> None:
     """One object may exist: who waits for it has it when it is destroyed."""
     global scarce
     scarce = True
-    _with_memory()
+    heap.needed()
     world.start_with(_cache_up)
     world.on_each(_cache_here)
     world.clocks()
@@ -435,7 +400,7 @@ def _translate(unused: u64) -> None:
 
 def shootdown() -> None:
     """When shootdown() has returned no CPU has the old translation."""
-    _with_memory()
+    heap.needed()
     world.thread(_remap, 0, 0)
     world.thread(_translate, 0, 1)
 
@@ -469,7 +434,7 @@ def _read_each(unused: u64) -> None:
 
 def reused_range() -> None:
     """An address is handed out again when no CPU has a translation of its last use any more."""
-    _with_memory()
+    heap.needed()
     world.thread(_map_again, 2, 0)
     world.thread(_read_each, 0, 1)
 
@@ -479,7 +444,7 @@ def reused_range() -> None:
 
 def _one_colour() -> None:
     """All CPUs begin at the same colour, so that they meet."""
-    _memory_here()
+    heap.here()
     page.local.start = 7
     page.local.width = 1
 
@@ -498,7 +463,7 @@ def _use_pages(times: u64) -> None:
 
 def pages() -> None:
     """Two CPUs take and give frames of one colour."""
-    _with_memory()
+    heap.needed()
     world.on_each(_one_colour)
     world.thread(_use_pages, 2, 0)
     world.thread(_use_pages, 2, 1)
@@ -523,7 +488,7 @@ def _all_free() -> None:
             frame = frame.link.next
         assert number == at.free_count
         counted += number
-    assert counted == begun, "a frame was lost"
+    assert counted == heap.begun, "a frame was lost"
     if world.cpus == 1:
         assert page.free_pages.load() + i64(page.local.delta) == i64(counted)
 
@@ -554,7 +519,7 @@ def _take_contig(unused: u64) -> None:
 
 def cached_page() -> None:
     """A cached frame is had again by its last user, or by somebody else: never by both."""
-    _with_memory()
+    heap.needed()
     world.thread(_cache_and_reuse, 0, 0)
     world.thread(_take_contig, 0, 1)
     world.check(_all_free)
@@ -613,7 +578,7 @@ def _handler_up() -> None:
     if subject == 2:
         _cache_up()
     else:
-        _memory_up()
+        heap.up()
     handler.func = _handle
     handler.name = "memory"
     try:
@@ -633,7 +598,7 @@ def _interrupted(times: u64) -> None:
 def _with_interrupts(what: u32) -> None:
     global subject
     subject = what
-    _with_memory()
+    heap.needed()
     world.start_with(_handler_up)
     world.thread(_interrupted, 2, 0)
 

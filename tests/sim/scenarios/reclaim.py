@@ -28,13 +28,12 @@ from kernel.lwkt import crit, ipiq
 from kernel.lwkt.globaldata import find, gd
 from kernel.lwkt.thread import Thread, ThreadFlag
 from kernel.mem import kmalloc_obj, kva, malloc_type, objcache, page, slab
-from kernel.mem.flags import M
-from tests.sim import world
+from kernel.mem.flags import NOWAIT, M
+from tests.sim import heap, world
 from tests.sim.scenarios import memory
 
 UNSAFE: Final = True        # memory is made of numbers
 
-NOWAIT: Final[M] = M.RNOWAIT | M.NULLOK
 LARGE: Final = 60_000       # two objects to a slab
 OBJECTS: Final = 7          # the fourth slab is looked for among those that are used up
 CPUS: Final = 3
@@ -74,13 +73,13 @@ def _ready_slabs(number: u64) -> None:
 
 def _eight_full() -> None:
     """CPU 0 has taken and freed the objects of ten slabs; CPU 1 has free slabs."""
-    memory._memory_here()
+    heap.here()
     world.owned(u64(address_of(ref(obj.mine[gd.cpuid]))), sizeof(kmalloc_obj.Mine))
     if gd.cpuid != 0:
         _ready_slabs(3)
         return
     obj.kind.name = "large"
-    obj.kind.limit = 2 * memory.MIB
+    obj.kind.limit = 2 * heap.MIB
     malloc_type.attach(obj.kind)
     kmalloc_obj.create(obj, LARGE)
     _ready_slabs(10)
@@ -122,8 +121,7 @@ def _use_five(times: u64) -> None:
 
 def objects_retired() -> None:
     """One CPU sorts slabs and gives the surplus back while another uses the type."""
-    world.memory(3 * memory.MIB)
-    world.start_with(memory._memory_up)
+    heap.needed(3 * heap.MIB)
     world.on_each(_eight_full)
     world.thread(_poll_and_drain, 0, 0)
     world.thread(_use_five, 2, 1)
@@ -149,7 +147,7 @@ def _each_slab_somewhere() -> None:
 
 
 def _slabs_here() -> None:
-    memory._memory_here()
+    heap.here()
     _ready_slabs(8 if gd.cpuid == 1 else 7)
 
 
@@ -159,7 +157,7 @@ def _use_type(times: u64) -> None:
     items: Array[u64, OBJECTS]
     for _ in range(times):
         kind.kind.name = "passing"
-        kind.kind.limit = memory.MIB
+        kind.kind.limit = heap.MIB
         kmalloc_obj.create(kind, LARGE)
         for i in range(OBJECTS):
             items[i] = kmalloc_obj.alloc(kind, NOWAIT)
@@ -174,8 +172,7 @@ def _use_type(times: u64) -> None:
 
 def types_end() -> None:
     """Two CPUs begin and end types."""
-    world.memory(3 * memory.MIB)
-    world.start_with(memory._memory_up)
+    heap.needed(3 * heap.MIB)
     world.on_each(_slabs_here)
     world.thread(_use_type, 2, 0)
     world.thread(_use_type, 2, 1)
@@ -188,8 +185,7 @@ def _look_at_types(unused: u64) -> None:
 
 def type_ends_polled() -> None:
     """A type ends while another CPU sorts the slabs of all types."""
-    world.memory(3 * memory.MIB)
-    world.start_with(memory._memory_up)
+    heap.needed(3 * heap.MIB)
     world.on_each(_slabs_here)
     world.thread(_look_at_types, 0, 0)
     world.thread(_use_type, 1, 1)
@@ -258,14 +254,14 @@ def _end_item(item: u64, unused: u64) -> None:
 
 
 def _cache_up() -> None:
-    memory._memory_up()
-    memory._memory_here()
+    heap.up()
+    heap.here()
     cache.name = "sim"
     cache.alloc = _alloc_item
     cache.free = _free_item
     cache.ctor = _begin_item
     cache.dtor = _end_item
-    cache.kind = memory.kind
+    cache.kind = heap.kind
     made = objcache.create(cache, ITEMS, 1, 2, NOWAIT)
     assert made
     cache.capacity = 1
@@ -273,7 +269,7 @@ def _cache_up() -> None:
 
 
 def _cache_here() -> None:
-    memory._memory_here()
+    heap.here()
     world.owned(u64(address_of(ref(cache.cpus[gd.cpuid]))), sizeof(objcache.CpuCache))
 
 
@@ -295,7 +291,7 @@ def _three_and_trim(times: u64) -> None:
 
 def object_cache_trimmed() -> None:
     """Two CPUs exchange magazines with the depot, which one of them empties."""
-    world.memory(2 * memory.MIB)
+    world.memory(2 * heap.MIB)
     world.need(2)
     world.start_with(_cache_up)
     world.on_each(_cache_here)
@@ -339,7 +335,7 @@ def _trim_and_end(unused: u64) -> None:
 
 def object_cache_ends() -> None:
     """A cache that two CPUs have used ends, and all its objects with it."""
-    world.memory(2 * memory.MIB)
+    world.memory(2 * heap.MIB)
     world.need(2)
     world.start_with(_cache_up)
     world.on_each(_cache_here)
@@ -396,7 +392,7 @@ def _scarce() -> None:
 
 
 def _with_scarce(how: u64) -> None:
-    world.memory(2 * memory.MIB)
+    world.memory(2 * heap.MIB)
     world.need(2)
     world.start_with(_scarce)
     world.on_each(_cache_here)
@@ -422,7 +418,7 @@ def _wait_too(unused: u64) -> None:
 
 def two_wait_for_objects() -> None:
     """Two CPUs begin and end to wait for an object: nobody is counted any more then."""
-    world.memory(2 * memory.MIB)
+    world.memory(2 * heap.MIB)
     world.need(2)
     world.start_with(_none_left)
     world.on_each(_cache_here)
@@ -447,7 +443,7 @@ def _nobody_waits() -> None:
 def _short_here() -> None:
     """One frame more, and who waits for one may have it."""
     global frame
-    memory._memory_here()
+    heap.here()
     if gd.cpuid != 0:
         return
     page.batch = 1
@@ -468,7 +464,7 @@ def _wait_for_frame(how: u64) -> None:
     stage.store(1)
     began = machine.cputimer_count()
     if how == 2:
-        found = slab.kmalloc(page.PAGE_SIZE, memory.kind, M.WAITOK | M.NULLOK)
+        found = slab.kmalloc(page.PAGE_SIZE, heap.kind, M.WAITOK | M.NULLOK)
         assert found is not None, "there was no memory, but it may wait"
     else:
         page.wait(1, "sim")
@@ -478,8 +474,7 @@ def _wait_for_frame(how: u64) -> None:
 
 
 def _with_short(how: u64) -> None:
-    world.memory(memory.MIB)
-    world.start_with(memory._memory_up)
+    heap.needed(heap.MIB)
     world.on_each(_short_here)
     world.clocks(hasty=3)
     world.thread(_give_frame, how, 0)
@@ -511,9 +506,9 @@ def _wait_in_vain(unused: u64) -> None:
 
 def two_wait_for_frames() -> None:
     """Two CPUs wait where there are frames: for a tick, and nobody is counted any more then."""
-    world.memory(memory.MIB)
+    world.memory(heap.MIB)
     world.start_with(_cache_up)
-    world.on_each(memory._memory_here)
+    world.on_each(heap.here)
     world.clocks(hasty=4)
     world.thread(_wait_in_vain, 0, 0)
     world.thread(_wait_in_vain, 0, 1)
@@ -525,7 +520,7 @@ def two_wait_for_frames() -> None:
 
 def _few_here() -> None:
     """Six frames in a row are free, and some far behind; both CPUs begin at the first two."""
-    memory._memory_here()
+    heap.here()
     page.local.start = 2
     page.local.width = 2
     pages_of[gd.cpuid] = ref(page.local)
@@ -538,7 +533,7 @@ def _few_here() -> None:
         page.free(unwrap(page.of(PhysAddr(number << page.PAGE_SHIFT))))
     for number in range(200, 240):
         page.free(unwrap(page.of(PhysAddr(number << page.PAGE_SHIFT))))
-    memory.begun = page.count_free()
+    heap.begun = page.count_free()
 
 
 def _use_runs(times: u64) -> None:
@@ -565,8 +560,7 @@ def _use_cached(times: u64) -> None:
 
 def runs() -> None:
     """Two frames in a row, one of which another CPU takes and gives."""
-    world.memory(2 * memory.MIB)
-    world.start_with(memory._memory_up)
+    heap.needed()
     world.on_each(_few_here)
     world.thread(_use_runs, 2, 0)
     world.thread(_use_cached, 4, 1)
@@ -575,8 +569,7 @@ def runs() -> None:
 
 def cached_pages() -> None:
     """Two CPUs cache frames of one colour, and have them again."""
-    world.memory(2 * memory.MIB)
-    world.start_with(memory._memory_up)
+    heap.needed()
     world.on_each(_few_here)
     world.thread(_use_cached, 2, 0)
     world.thread(_use_cached, 2, 1)
@@ -589,7 +582,7 @@ def _counted() -> None:
     total = page.free_pages.load()
     for cpu in range(2):
         total += i64(unwrap(pages_of[cpu]).delta)
-    assert total == i64(memory.begun), "F4"
+    assert total == i64(heap.begun), "F4"
 
 
 # --- Ranges ---------------------------------------------------------------------------------
@@ -597,7 +590,7 @@ def _counted() -> None:
 
 def _one_to_a_batch() -> None:
     """Each batch of CPU 0 is launched with its first range."""
-    memory._memory_here()
+    heap.here()
     if gd.cpuid == 0:
         for i in range(kva.BATCHES):
             kva.local.batches[i].pages = kva.BATCH_PAGES - 1
@@ -624,8 +617,7 @@ def _fill_batches(times: u64) -> None:
 
 def batches() -> None:
     """All batches of a CPU are in flight, and one more range is to go."""
-    world.memory(2 * memory.MIB)
-    world.start_with(memory._memory_up)
+    heap.needed()
     world.on_each(_one_to_a_batch)
     world.thread(_fill_batches, kva.BATCHES + 1, 0)
     world.thread(memory._read_each, 0, 1)
@@ -649,8 +641,7 @@ def _poll_messages(times: u64) -> None:
 
 def batches_polled() -> None:
     """The same, and the other CPU looks at its messages meanwhile."""
-    world.memory(2 * memory.MIB)
-    world.start_with(memory._memory_up)
+    heap.needed()
     world.on_each(_one_to_a_batch)
     world.thread(_release_each, 2 * kva.BATCHES, 0)
     world.thread(_poll_messages, 4, 1)
@@ -671,7 +662,7 @@ def _map_and_drain(times: u64) -> None:
 
 def devices() -> None:
     """Two CPUs map devices, and drain what they keep of kernel addresses."""
-    memory._with_memory()
+    heap.needed()
     world.thread(_map_and_drain, 1, 0)
     world.thread(_map_and_drain, 1, 1)
     world.check(_space_in_order)
@@ -694,7 +685,7 @@ def _space_in_order() -> None:
 def _two_in_a_chain() -> None:
     """Ranges so far apart that one chain of the hash has both; a free piece at an odd address."""
     global first, second
-    memory._memory_here()
+    heap.here()
     while True:
         first = kva._from_arena(FAR, 1)
         second = kva._from_arena(1, 1)
@@ -724,8 +715,8 @@ def _free_far(unused: u64) -> None:
 
 def one_chain() -> None:
     """Ranges in one chain of the hash are told apart; a piece aligned wrongly is not taken."""
-    world.memory(memory.MIB, 20 * memory.MIB)
-    world.start_with(memory._memory_up)
+    world.memory(heap.MIB, 20 * heap.MIB)
+    world.start_with(heap.up)
     world.on_each(_two_in_a_chain)
     world.thread(_free_far, 0, 0)
     world.check(_first_is_free)
@@ -747,17 +738,17 @@ def _executed(unused1: u64, unused2: u64) -> None:
 
 def _small_and_large(unused: u64) -> None:
     """After kmalloc() what came meanwhile is executed, whatever the thread does then."""
-    small = slab.kmalloc(64, memory.kind, NOWAIT)
+    small = slab.kmalloc(64, heap.kind, NOWAIT)
     assert small is not None
-    slab.kfree(small, memory.kind)
-    large = slab.kmalloc(2 * page.PAGE_SIZE, memory.kind, NOWAIT)
+    slab.kfree(small, heap.kind)
+    large = slab.kmalloc(2 * page.PAGE_SIZE, heap.kind, NOWAIT)
     assert large is not None
-    slab.kfree(large, memory.kind)
-    again = slab.kmalloc(64, memory.kind, NOWAIT)
+    slab.kfree(large, heap.kind)
+    again = slab.kmalloc(64, heap.kind, NOWAIT)
     while stage.load() == 0:
         world.wait()
     assert again is not None
-    slab.kfree(again, memory.kind)
+    slab.kfree(again, heap.kind)
 
 
 def _send_one(unused: u64) -> None:
@@ -766,7 +757,7 @@ def _send_one(unused: u64) -> None:
 
 def kmalloc_lets_messages_in() -> None:
     """A message that comes in the critical section of kmalloc() is executed at its end."""
-    memory._with_memory()
+    heap.needed()
     world.thread(_small_and_large, 0, 0)
     world.thread(_send_one, 0, 1)
 
@@ -783,7 +774,7 @@ def _free_some(begin: u64) -> None:
 
 def remote_free_by_two() -> None:
     """Two CPUs free the chunks of a third one's zone: it has all of them again."""
-    memory._with_memory()
+    heap.needed()
     world.thread(memory._fill_zone, 1, 0)
     world.thread(_free_some, 0, 1)
     world.thread(_free_some, 1, 2)

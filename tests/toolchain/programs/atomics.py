@@ -7,8 +7,9 @@
 # run: bits() == (15, 12)
 # run: wraps() == 0
 # run: pointer() == 7
+# run: through_a_pointer() == 12
 """
-from kpy import Atomic, Ptr, relaxed, release, struct, u8, u32
+from kpy import Atomic, Ptr, ref, relaxed, release, struct, u8, u32
 
 
 @struct
@@ -50,6 +51,17 @@ def bits() -> tuple[u32, u32]:
     k.word.or_(15)
     old = k.word.and_(12)
     return old, k.word.load()
+
+
+def _count(k: Ptr[Atomic[u32]], by: u32) -> None:
+    k.add_relaxed(by)
+
+
+def through_a_pointer() -> u32:
+    k: Lock
+    _count(ref(k.word), 5)
+    _count(ref(k.word), 7)
+    return k.word.load()
 
 
 def wraps() -> u8:

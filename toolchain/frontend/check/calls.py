@@ -369,8 +369,6 @@ def _attribute_call(b: Body, node: ast.Call, func: ast.Attribute, want: t.Type |
         return base
     if isinstance(base, expr.Register) and name == "modify":
         return _modify(b, node, base)
-    if isinstance(ty, t.AtomicType):
-        return builtins.atomic(b, node, base, name)
     if isinstance(ty, t.SliceType | t.ArrayType) and name in ("copy_from", "fill"):
         return builtins.slice_method(b, node, base, name)
     if isinstance(base, expr.Register):
@@ -384,6 +382,8 @@ def _attribute_call(b: Body, node: ast.Call, func: ast.Attribute, want: t.Type |
         for arg in node.args:
             expr.value(b, arg)
         return b.poison(node)
+    if isinstance(owner.ty, t.AtomicType):
+        return builtins.atomic(b, node, owner, name)
     if isinstance(owner.ty, t.StructType | t.BitsType):
         if not require_layout(b, owner.ty, func):
             return b.poison(node)

@@ -75,6 +75,37 @@ def test_a_range_that_is_longer_than_a_command_is_several(nvme):
     assert nvme.controller.log == [(8, 5, 65536), (8, 65541, 65536), (8, 131077, 18928)]
 
 
+@pytest.fixture
+def short(nvme):
+    """A controller whose commands carry 8 KiB."""
+    nvme.start(mdts=1).attach()
+    return nvme
+
+
+@pytest.mark.parametrize("offset", [0, 512, 4092])
+def test_a_request_that_is_longer_than_a_command_goes_in_parts(short, offset):
+    short.controller.media[1][51200:51200 + 18432] = bytes(i // 97 % 256 for i in range(18432))
+    request, done = short.bio(READ, 100, 36, pages=6, offset=offset)
+    pages = list(request.pages)
+    short.start_request(request)
+    for _ in range(3):
+        assert done == []
+        short.poll()
+    assert done == [0]
+    assert short.controller.log == [(2, 100, 16), (2, 116, 16), (2, 132, 4)]
+    assert list(request.pages) == pages and request.length == 18432
+    assert memory(short, request) == bytes(short.controller.media[1][51200:51200 + 18432])
+
+
+def test_a_part_that_fails_ends_the_request(short):
+    short.controller.tamper = lambda opcode, cid, number: [(cid, MEDIA_READ, number)]
+    request, done = short.bio(READ, 0, 48, pages=6)
+    short.start_request(request)
+    short.poll()
+    assert done == [EIO]
+    assert len(short.controller.log) == 1 and request.length == 48 * 512
+
+
 def test_what_finds_no_slot_waits_and_is_started(up):
     up.controller.hold = True
     done = []
