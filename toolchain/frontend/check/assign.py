@@ -142,7 +142,8 @@ def _refuse_temporary(b: Body, made: tree.Expr, name: str, node: ast.AST) -> tre
     if isinstance(made.ty, t.PtrType) and isinstance(pointee(made), tree.Temp):
         return b.error("K0343", node, f"`{name}` is a pointer, and this is a new value that "
                        "nothing else holds", help="make storage of it first: `new = ...`, then "
-                       f"`{name} = ref(new)`")
+                       f"`{name} = ref(new)`; what it points to is filled with `copy({name}, "
+                       "...)`")
     return made
 
 

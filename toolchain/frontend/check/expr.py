@@ -198,6 +198,8 @@ def _name(b: Body, node: ast.Name, want: t.Type | None) -> tree.Expr:
                            help="use it before, or copy out what is needed: "
                            "`case V(field=name):` binds a value",
                            notes=(b.overwritten[found],))
+        if found.ty is t.POISON:
+            return b.poison(node)
         if b.flow is not None and found not in b.flow and found.kind != "param":
             return b.error("K0403", node, f"`{node.id}` may not have been assigned here",
                            help="assign it before the branch, or on every way to here",

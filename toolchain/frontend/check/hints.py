@@ -64,6 +64,9 @@ def conversion(have: t.Type, want: t.Type, b: Body, node: ast.AST) -> str:
         return f"it may raise: the type is `{have.name}`"
     if isinstance(want, t.PtrType) and have.is_scalar and want.elem is have:
         return f"write `ref({text})` for its address"
+    if isinstance(want, t.PtrType) and isinstance(have, t.StructType) and (
+            isinstance(want.elem, t.UnionType) and have in want.elem.variants):
+        return f"what a pointer points to is filled with `copy(to, {text})`"
     if have is t.VOID and isinstance(node, ast.Call) and ast.unparse(node.func) == "asm":
         return "say where the result is, for example `out=(\"a\", u32)`"
     if have is t.VOID:

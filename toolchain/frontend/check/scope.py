@@ -68,6 +68,7 @@ class Context:
         self.instances: dict[Any, Any] = {}        # (declaration, arguments) -> what was made
         self.comptime: dict[str, Any] = {}         # module name -> namespace of its @comptime code
         self.said: set[tuple[str, Loc]] = set()    # codes and places, for what instances repeat
+        self.missing: set[tuple[str, str]] = set()     # (module, name) of imports that are missing
 
     def error(self, code: str, scope: Scope, node: ast.AST, message: str, label: str = "", *,
               help: str = "", notes: tuple[tuple[str, Loc | None], ...] = ()) -> None:
@@ -141,8 +142,13 @@ class Context:
                        notes=_local_notes(scope.locals[name]))
             return
         known = (*extra, *scope.env, *scope.module.names)
+        missing = known_elsewhere(name)
+        if missing.startswith("write `from kpy import"):        # one import mends all places
+            if (scope.module.name, name) in self.missing:
+                return
+            self.missing.add((scope.module.name, name))
         self.error("K0202", scope, node, f"`{name}` is not declared", "not found in this scope",
-                   help=hint or known_elsewhere(name) or _as_method(scope.module, name)
+                   help=hint or missing or _as_method(scope.module, name)
                    or nearest(name, known) or self._errno(name)
                    or "declare it in this module, or import it")
 
