@@ -274,7 +274,8 @@ def _dump(flags: argparse.Namespace, sink: Sink) -> int:
     from toolchain import dump  # noqa: PLC0415
     file, _, function = flags.file.partition(":")
     files = [Path(file)]
-    settings = Options(target=flags.target or "pc64", mode=RELEASE if flags.release else DEV)
+    settings = Options(target=flags.target or "pc64", mode=RELEASE if flags.release else DEV,
+                       opt=flags.optimise)
     builder = Builder(settings, roots_of(files), sink)
     modules = builder.check(files)
     if sink.errors:
@@ -445,6 +446,8 @@ def _parser() -> argparse.ArgumentParser:
     dump.add_argument("file", metavar="FILE[:FUNCTION]")
     dump.add_argument("--target", choices=("pc64", "user", "host"), help="default: pc64")
     dump.add_argument("--release", action="store_true", help="as build --release")
+    dump.add_argument("-O", "--optimise", type=int, choices=(0, 1, 2, 3), metavar="N",
+                      help="as build -O; 0 is what the compiler makes, before LLVM's own passes")
     mutants = command("mutants", _mutants, "list the mutants of these files, or show one")
     mutants.add_argument("files", nargs="+", metavar="FILE")
     mutants.add_argument("--show", metavar="NAME", help="what this one changes")

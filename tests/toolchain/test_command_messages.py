@@ -30,7 +30,7 @@ error[K0311]: `-1` is not a `u32` for parameter `n`
   |
 3 | def checksum(data: Slice[u8], n: u32) -> u32:
   |                               ^^^^^^
-  = help: give a literal of its type and range; structs are for `kpyc host`
+  = help: give a literal of its type and range; structs, pointers and functions are for `kpyc host`
 """),
     "no such function to run": (["run", "demo.py", "nothing"], """\
 error[K0202]: `demo.py` has no function `nothing`

@@ -144,7 +144,15 @@ def test_ir_and_asm_stages_show_one_function(program):
     text = kpyc("dump", "--stage", "ir", f"{program}:checksum").stdout
     assert text.startswith("define") and text.count("define") == 1
     asm = kpyc("dump", "--stage", "asm", f"{program}:checksum").stdout
-    assert asm.startswith("demo.checksum:") and "retq" in asm and "# line" in asm
+    assert asm.startswith("demo.checksum:") and "retq" in asm
+    assert "| total += u32(byte) * 2" in asm and "| total += u32(byte) * 2" in text
+    assert "dbg" not in text
+
+
+def test_ir_of_no_optimisation_has_each_variable_in_memory(program):
+    text = kpyc("dump", "-O", "0", "--stage", "ir", f"{program}:checksum").stdout
+    assert "alloca" in text and "alloca" not in kpyc(
+        "dump", "--stage", "ir", f"{program}:checksum").stdout
 
 
 def test_dump_of_an_unknown_function_is_an_error(program):

@@ -1048,7 +1048,7 @@ def f(n: u32) -> u32:
 def f(n: u32) -> bool:
     return n > 1 && n < 3
 """),
-    "single equals": ("K0001", "kpy files are Python 3.11 files; `python3 -m", """
+    "single equals": ("K0001", "compare with `==`", """
 def f(n: u32) -> bool:
     if n = 3:
         return True

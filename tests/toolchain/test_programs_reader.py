@@ -11,6 +11,7 @@ from toolchain.driver import check_files
 
 FOLDER = Path(__file__).parent / "programs_reader"
 CALLS = {("runqueue", "schedule", "20"): "66493541118362649",
+         ("lru", "script", "100"): "19",
          ("uart", "control_after_open", "9600"): "786555"}
 
 

@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Assembles file-level asm through LLVM, in a process of its own.
+"""Assembles file-level asm, and compiles IR text, as kernel code: for tests and probes.
 
-LLVM ends the process on an instruction it does not know, so the process must not be ours.
+LLVM ends the process on an instruction it does not know, so it runs in a worker, which is kept
+for the next call.
 
 Tests  tests/toolchain/test_assemble.py
 """
 
-import subprocess
-import sys
-from pathlib import Path
+import atexit
+from functools import cache
 
-ROOT = Path(__file__).resolve().parents[2]
-_TRIPLE = "x86_64-unknown-none-elf"
-_FEATURES = "-mmx,-sse,-sse2,-avx,+soft-float"
+from toolchain.backend import asm
+from toolchain.backend.target import TARGETS
+from toolchain.backend.worker import Job, Pool
+
+_TARGET = "pc64"
 
 
 class AssembleError(Exception):
@@ -21,42 +23,21 @@ class AssembleError(Exception):
 
 def assemble(text: str) -> bytes:
     """The object file that AT&T-syntax `text` assembles to."""
-    return compile_ir(module_asm(text))
-
-
-def module_asm(text: str) -> str:
-    """`text` as the `module asm` lines of an LLVM module."""
-    escaped = text.replace("\\", "\\5C").replace('"', "\\22").replace("\t", "\\09")
-    return "".join(f'module asm "{line}"\n' for line in escaped.splitlines())
+    return compile_ir(asm.module_asm(text) + "\n")
 
 
 def compile_ir(ir: str) -> bytes:
     """The object file of the LLVM module `ir`, compiled as kernel code."""
-    done = subprocess.run(
-        [sys.executable, "-m", "toolchain.backend.assemble"],
-        input=ir.encode(), capture_output=True, cwd=ROOT, check=False,
-    )  # fmt: skip
-    if done.returncode or not done.stdout:
-        raise AssembleError(done.stderr.decode(errors="replace").strip())
-    return done.stdout
+    target = TARGETS[_TARGET]
+    head = f'target datalayout = "{target.layout}"\ntarget triple = "{target.triple}"\n'
+    result = _pool().compile([Job("assemble", [head + ir], _TARGET, 1, optimise=False)])[0]
+    if result.failure is not None:
+        raise AssembleError(result.failure.message)
+    return result.object
 
 
-def _emit(ir: str) -> bytes:
-    from llvmlite import binding as llvm  # noqa: PLC0415 (only the child needs LLVM)
-
-    llvm.initialize_all_targets()
-    llvm.initialize_all_asmprinters()
-    llvm.initialize_native_asmparser()
-    machine = llvm.Target.from_triple(_TRIPLE).create_target_machine(
-        cpu="x86-64", opt=1, reloc="static", codemodel="kernel", features=_FEATURES
-    )
-    module = llvm.parse_assembly(f'target triple = "{_TRIPLE}"\n{ir}')
-    module.verify()
-    return machine.emit_object(module)
-
-
-if __name__ == "__main__":
-    try:
-        sys.stdout.buffer.write(_emit(sys.stdin.read()))
-    except RuntimeError as error:
-        sys.exit(str(error))
+@cache
+def _pool() -> Pool:
+    pool = Pool(1)
+    atexit.register(pool.close)
+    return pool

@@ -57,7 +57,7 @@ class Job:
     keep: frozenset[str] | None = None
     want: tuple[str, ...] = ("object",)
     probes: list[Probe] = field(default_factory=list)
-    optimise: bool = True            # False: only parse and verify (to make bitcode)
+    optimise: bool = True            # False: nothing of IR, only what makes code of it
 
 
 @dataclass(slots=True)

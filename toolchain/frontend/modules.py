@@ -310,6 +310,14 @@ class _Collector:
         target = node.module or ""
         if target in ("__future__", "typing", "collections.abc"):
             return self._import_typing(node)
+        if node.level and not self.module.package:
+            self.sink.error("K0103", self.module.source.loc(node),
+                            "a file outside packages has nothing to import relative to",
+                            help="name the module: `from other import thing`")
+            for alias in node.names:
+                self._declare(Import(alias.asname or alias.name, self.module, alias, target=target,
+                                     attr=alias.name))
+            return None
         if node.level:
             parts = self.module.package.split(".")
             base = parts[:len(parts) - node.level + 1]
@@ -382,6 +390,8 @@ def _looks_like_type(node: ast.expr) -> bool:
 
 def _module_help(name: str, program: Program) -> str:
     head = name.split(".", maxsplit=1)[0]
+    if name == VOCABULARY:
+        return "the vocabulary is imported by name: `from kpy import u32, struct`"
     if head in ("os", "sys", "time", "math", "random", "struct", "re", "dataclasses", "enum",
                 "collections", "itertools", "functools", "abc", "ctypes", "threading", "asyncio",
                 "logging", "json", "pathlib", "subprocess", "datetime", "string", "io",

@@ -250,7 +250,8 @@ def expression(e: Any) -> str:
             text = f"{expression(e.base)}::{e.register.name}{at}"
             return text if isinstance(e, tree.MmioRead) else f"{text} <- {expression(e.value)}"
         case tree.AsmExpr():
-            return f"asm {e.template!r} ({_many(e.args)})'{e.ty}"
+            text = "; ".join(line.strip() for line in e.template.strip().splitlines())
+            return f"asm \"{text}\" ({_many(e.args)})'{e.ty}"
         case tree.Intrinsic():
             return f"{e.op}({_many(e.args)})"
         case tree.ZeroInit():

@@ -160,17 +160,52 @@ def _report_syntax(source: SourceFile, error: SyntaxError, sink: Sink) -> None:
         return
     sink.error("K0001", source.line_loc(line, start, max(end, start + 1)),
                f"this is not Python: {text}",
-               help=_syntax_help(source.line_text(line)))
+               help=_syntax_help(source, line, text))
 
 
-_FOREIGN = (("&&", "write `and`"), ("||", "write `or`"), ("++", "write `n += 1`"),
-            ("--", "write `n -= 1`"), ("; }", "blocks are indented"), ("->", "a result of several "
-            "values is `-> tuple[A, B]`"), ("print ", "write kprintf(f\"...\")"))
+# (what Python says, the line, what to write); the first of which both are found
+_FOREIGN = tuple((re.compile(said), re.compile(line), hint) for said, line, hint in (
+    ("", r"\belse if\b", "write `elif`"),
+    ("", r"^\s*def \w+\[", "write `T = TypeVar(\"T\")` in the module, and `def f(a: T) -> T:`"),
+    ("", r"^\s*class \w+\[", "write `T = TypeVar(\"T\")` in the module, and "
+     "`class P(Generic[T]):`"),
+    ("", r"\{\s*$|; *\}", "a block begins with `:`, and its lines are indented"),
+    ("", "&&", "write `and`"), ("", r"\|\|", "write `or`"),
+    ("", r"\+\+", "write `n += 1`"), ("", r"\b--|--\s*$", "write `n -= 1`"),
+    ("", r"->.*,", "a result of several values is `-> tuple[A, B]`"),
+    ("invalid syntax", r"\w->\w", "a pointer is followed with a dot: `p.x`"),
+    ("invalid syntax", r"(^|[\s(])!\w", "write `not x`"),
+    ("invalid syntax", r"\?.*:", "write `a if condition else b`"),
+    ("invalid syntax", r"\w\s?\*+\s?[,)=]", "a pointer is `Ptr[T]`, one that may be null "
+     "`Ptr[T] | None`"),
+    ("invalid syntax", r"^\s*switch\b", "write `match n:`, with `case 1:` and `case _:`"),
+    ("invalid syntax", r"\([ui](8|16|32|64)\)\s*\w", "a conversion is a call: `u32(n)` traps if "
+     "it does not fit, `trunc(u32, n)` keeps the low bits"),
+    ("invalid syntax", r"(return|if|while|\().*[-+*/|&^]=", "`n += 1` stands on a line of its own"),
+    ("invalid syntax|Missing parentheses", r"\bprint ", "write kprintf(f\"...\")"),
+    ("instead of '='", "", "compare with `==`"),
+    ("after 'case'", "", "each case has a block; several values are `case 1 | 2:`"),
+    ("expected an indented block", "", "indent what belongs to it by four spaces; `pass` does "
+     "nothing"),
+    ("tabs and spaces|unindent", "", "indent with spaces, four for each level"),
+    ("expected ':'", "", "`if`, `while`, `for`, `def`, `class` and their like end in `:`"),
+    ("was never closed", "", "write the closing bracket where the expression ends"),
+    ("unterminated", "", "close it with the quote it began with; text of several lines stands in "
+     "three quotes"),
+    ("duplicate argument", "", "give each parameter a name of its own"),
+    ("follows default argument", "", "parameters with a default come last"),
+    ("follows keyword argument", "", "arguments with a name come last"),
+    ("levels of indentation", "", "make the inner part a function of its own"),
+    ("Exceeds the limit", "", "the largest integers are 64 bits wide; is a digit mistyped?"),
+))
 
 
-def _syntax_help(line: str) -> str:
-    for sign, hint in _FOREIGN:
-        if sign in line and (sign != "->" or "," in line.rpartition("->")[2]):
+def _syntax_help(source: SourceFile, line: int, said: str) -> str:
+    text, before = source.line_text(line), source.line_text(line - 1) if line > 1 else ""
+    if before.lstrip().startswith("@") and re.match(r"\s*\w+\s*[:=]", text):
+        return "a variable has no decorators; its type tells: `n: PerCpu[u32]`, `n: Atomic[u32]`"
+    for saying, foreign, hint in _FOREIGN:
+        if saying.search(said) and foreign.search(text):
             return hint
     return "kpy files are Python 3.11 files; `python3 -m py_compile FILE` says the same"
 

@@ -34,7 +34,7 @@ from toolchain.frontend.check import (
 )
 from toolchain.frontend.check.body import Body
 from toolchain.frontend.check.functions import Signature
-from toolchain.frontend.check.scope import Context, Scope, nearest
+from toolchain.frontend.check.scope import Context, Scope, known_elsewhere, nearest
 from toolchain.frontend.modules import (
     Alias,
     Class,
@@ -92,7 +92,8 @@ def _declaration(cx: Context, scope: Scope, decl: Decl, out: tree.Module, queue:
         case Vocabulary():
             if decl.made not in vocabulary.NAMES:
                 cx.error("K0203", scope, decl.node, f"`kpy` has no name `{decl.made}`",
-                         help=nearest(decl.made, tuple(vocabulary.NAMES)) or
+                         help=known_elsewhere(decl.made)
+                         or nearest(decl.made, tuple(vocabulary.NAMES)) or
                          "docs/kpy.md, section 1, lists the vocabulary")
         case Class():
             _class(cx, scope, decl, out, queue)

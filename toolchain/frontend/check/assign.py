@@ -86,8 +86,10 @@ def _inferred(b: Body, made: tree.Expr, target: ast.Name, node: ast.expr) -> t.T
     """The type of a variable first assigned `made`, without an annotation."""
     ty = made.ty
     if ty is t.LITERAL:
+        outer = isinstance(b.cx.lookup(b.scope.module, target.id), Variable)
         b.error("K0310", target, f"`{target.id}` needs a type: this number has none",
-                help=f"write `{target.id}: u32 = {b.scope.module.source.segment(b.loc(node))}`")
+                help=f"for the module's variable say `global {target.id}` first" if outer else
+                f"write `{target.id}: u32 = {b.scope.module.source.segment(b.loc(node))}`")
         return t.POISON
     if isinstance(ty, t.VoidType):
         b.error("K0308", node, "this has no value", "nothing to assign",
@@ -140,7 +142,8 @@ def _refuse_temporary(b: Body, made: tree.Expr, name: str, node: ast.AST) -> tre
     if isinstance(made.ty, t.PtrType) and isinstance(pointee(made), tree.Temp):
         return b.error("K0343", node, f"`{name}` is a pointer, and this is a new value that "
                        "nothing else holds", help="make storage of it first: `new = ...`, then "
-                       f"`{name} = ref(new)`")
+                       f"`{name} = ref(new)`; what it points to is filled with `copy({name}, "
+                       "...)`")
     return made
 
 
@@ -156,6 +159,7 @@ def annotated(b: Body, node: ast.AnnAssign) -> None:
             previous.ty, ty):
         b.error("K0201", node, f"`{name}` is `{previous.ty.name}` already",
                 help="use another name", notes=(("declared", previous.loc),))
+        b.know(previous)
         return
     if isinstance(ty, t.VoidType) and ty is not t.POISON:
         b.error("K0301", node.annotation, f"a variable cannot be `{ty.name}`",
@@ -197,10 +201,12 @@ def _unpack(b: Body, node: ast.Assign, target: ast.Tuple | ast.List) -> None:
     starred = next((p for p in target.elts if isinstance(p, ast.Starred)), None)
     if starred is not None:
         b.error("K0101", starred, "`*` unpacking is not kpy", help="name the items")
+        loops._poison_targets(b, target)
         return
     nested = next((p for p in target.elts if isinstance(p, ast.Tuple | ast.List)), None)
     if nested is not None:
         b.error("K0341", nested, "targets cannot be nested", help="unpack one level at a time")
+        loops._poison_targets(b, target)
         return
     made = expr.value(b, node.value, _unpack_types(b, node.value, target))
     if made.ty is t.POISON:

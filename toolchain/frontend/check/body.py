@@ -26,7 +26,7 @@ from typing import Any
 
 from toolchain.frontend import tree
 from toolchain.frontend import types as t
-from toolchain.frontend.check import classes
+from toolchain.frontend.check import classes, hints
 from toolchain.frontend.check.scope import Context, Scope
 from toolchain.frontend.tree import Loc
 
@@ -104,12 +104,18 @@ class Body:
         self.leads: dict[tree.Var, Any] = {}
         self.overwritten: dict[tree.Var, tuple[str, Loc]] = {}    # those made stale: how, where
         self._temps = 0
+        self._errors_before = cx.sink.errors
 
     # ---- reporting ------------------------------------------------------------------------------
 
     @property
     def scope(self) -> Scope:
         return self.frame.scope
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether something was reported since this body was begun."""
+        return self.cx.sink.errors > self._errors_before
 
     def loc(self, node: ast.AST) -> Loc:
         return self.scope.module.source.loc(node)
@@ -242,7 +248,7 @@ class Body:
             notes.append((f"`{declared[0]}` is declared", declared[1]))
         context = f" for {what}" if what else ""
         return self.error("K0308", node, f"expected `{want.name}`{context}, found `{have.name}`",
-                          f"this is `{have.name}`", help=conversion_help(have, want, self, node),
+                          f"this is `{have.name}`", help=hints.conversion(have, want, self, node),
                           notes=tuple(notes))
 
     def boolean(self, expr: tree.Expr, node: ast.AST) -> tree.Expr:
@@ -514,6 +520,11 @@ def writes_constant(b: Body, place: tree.Expr, node: ast.AST) -> bool:
                 help="leave `Final` out if it should change")
         return True
     through = root.pointer if isinstance(root, tree.Deref) else root
+    text = through.operand if isinstance(through, tree.Convert) else through     # as a slice
+    if text.ty is t.STR and (place is not root or text is not root):
+        b.error("K0342", node, "the bytes of a Str do not change",
+                help="text that changes is a `Slice[u8]`, of an Array")
+        return True
     if isinstance(through.ty, t.PtrType | t.SliceType) and points_to_constant(b, through):
         b.error("K0342", node, "this is constant: it lies in read-only memory",
                 help="copy it into storage of your own first")
@@ -547,54 +558,6 @@ def _declaration(expr: tree.Expr) -> tuple[str, Loc] | None:
     if isinstance(expr, tree.GlobalPlace):
         return expr.global_.name, expr.global_.loc
     return None
-
-
-def conversion_help(have: t.Type, want: t.Type, b: Body, node: ast.AST) -> str:
-    """How to write the conversion that is not implicit."""
-    text = b.scope.module.source.segment(b.loc(node))
-    if len(text) > 40:
-        text = "..."
-    if isinstance(want, t.IntType) and isinstance(have, t.IntType):
-        return f"write `{want.name}({text})` (traps if it does not fit) or " \
-               f"`trunc({want.name}, {text})` (keeps the low bits)"
-    if isinstance(want, t.IntType) and isinstance(have, t.EndianType):
-        return f"write `{have.base.name}({text})` to bring it into the CPU's byte order"
-    if isinstance(want, t.EndianType) and isinstance(have, t.IntType):
-        return f"write `{want.name}({text})` to put it into that byte order"
-    if isinstance(want, t.IntType) and isinstance(have, t.EnumType | t.BitsType):
-        return f"write `bits_of({text})` for the number behind it"
-    if isinstance(want, t.EnumType) and isinstance(have, t.IntType | t.LiteralType):
-        return f"write `{want.name}.NAME`, or `{want.name}({text})` (traps if it is no member)"
-    if isinstance(want, t.NewtypeType):
-        return f"write `{want.name}({text})` if it is one"
-    if isinstance(have, t.NewtypeType) and isinstance(want, t.IntType):
-        return f"write `{want.name}({text})`"
-    if have is t.STR and isinstance(want, t.IntType):
-        return character(node) or "text is bytes: `text[i]` is one of them"
-    if isinstance(have, t.PtrType) and want is have.elem and want.is_scalar and not have.nullable:
-        return f"copy it out: `value: {want.name} = ...` and `copy(value, {text})`"
-    if want is t.BOOL and isinstance(have, t.IntType | t.LiteralType):
-        return f"write `{text} != 0`"
-    if have is t.BOOL and isinstance(want, t.IntType):
-        return f"write `{want.name}({text})`"
-    if isinstance(want, t.PtrType) and isinstance(have, t.PtrType):
-        if have.nullable and have.elem is want.elem:
-            return f"test it first: `if {text} is not None:`"
-        return ""
-    if isinstance(want, t.PtrType) and have.is_scalar and want.elem is have:
-        return f"write `ref({text})` for its address"
-    if have is t.VOID:
-        return "this function returns nothing"
-    if isinstance(want, t.StructType) and have is t.ptr(want):
-        return f"write `copy(to, {text})`: storage is never copied silently"
-    return ""
-
-
-def character(node: ast.AST) -> str:
-    """How to write the number of a one-character literal, or ""."""
-    if isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) == 1:
-        return f"a character is a number: `ord({ast.unparse(node)})`"
-    return ""
 
 
 def require_layout(b: Body, ty: t.Type, node: ast.AST) -> bool:

@@ -248,10 +248,18 @@ def _lend(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
 
 
 def _copy(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
+    from toolchain.frontend.check import assign  # noqa: PLC0415  cycle
     if not _counted(b, node, 2):
         return b.poison(node)
-    to, source = (_storage_argument(b, a) for a in node.args)
-    if to is None or source is None:
+    to = _storage_argument(b, node.args[0])
+    if to is None:
+        return b.poison(node)
+    source: tree.Expr | None = expr.access(b, node.args[1])
+    if not isinstance(source, tree.Place) and source.ty.is_aggregate:        # a new value
+        assign.put(b, to, b.coerce(source, to.ty, node.args[1], "the copy"), node)
+        return tree.Seq(t.VOID, b.loc(node), [], tree.Const(t.VOID, b.loc(node), 0))
+    source = _as_storage(b, source, node.args[1])
+    if source is None:
         return b.poison(node)
     if to.ty is not source.ty:
         return b.error("K0308", node, f"cannot copy `{source.ty.name}` to `{to.ty.name}`",
@@ -268,7 +276,10 @@ def _copy(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
 
 
 def _storage_argument(b: Body, node: ast.expr) -> tree.Expr | None:
-    place = expr.access(b, node)
+    return _as_storage(b, expr.access(b, node), node)
+
+
+def _as_storage(b: Body, place: tree.Expr, node: ast.expr) -> tree.Expr | None:
     if isinstance(place.ty, t.PtrType):
         return expr.storage(b, place, node)
     if place.ty is t.POISON:

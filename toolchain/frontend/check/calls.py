@@ -280,8 +280,11 @@ def _arguments(b: Body, node: ast.Call, made: Signature, first: list[tree.Expr],
         elif name in made.defaults:
             done = _default(b, made, name, param.ty, node)
         else:
+            call = node.func
             b.error("K0335", node, f"`{function.name}` misses its argument `{name}`",
-                    help=_shown(made), notes=(("declared", function.loc),))
+                    help=f"a method is called on a value: `x.{call.attr}(...)`"
+                    if name == "self" and isinstance(call, ast.Attribute) else _shown(made),
+                    notes=(("declared", function.loc),))
             return None
         ok = ok and done.ty is not t.POISON
         out.append(done)

@@ -170,8 +170,8 @@ def _make(cx: Context, decl: Class, scope: Scope, args: tuple[Any, ...], spelled
     node: ast.ClassDef = decl.node
     marks = [(n, call, e) for n, call, e in decorators(cx, scope, node)]
     kinds = [(n, call) for n, call, _ in marks if n in _KINDS]
-    if len(kinds) != 1 and any(_fails_to_import(cx, scope, e) for e in (
-            *node.bases, *node.decorator_list)):
+    if len(kinds) != 1 and (len(marks) < len(node.decorator_list) or any(
+            _fails_to_import(cx, scope, e) for e in (*node.bases, *node.decorator_list))):
         return t.POISON                     # what it should be was reported with the import
     if len(kinds) != 1:
         bases = [ast.unparse(b) for b in node.bases]
@@ -217,6 +217,11 @@ def _collect_methods(cx: Context, decl: Class, scope: Scope, ty: t.NominalType) 
                 cx.error("K0201", scope, item, f"`{decl.name}.{item.name}` is declared twice",
                          notes=(("the first is", first),), help="rename one of them")
                 continue
+            if item.name in ("__enter__", "__exit__") and len(item.args.args) > 1:
+                cx.error("K0344", scope, item.args.args[1], f"`{item.name}` takes its `self` alone",
+                         help=f"write `def {item.name}(self) -> None`: an error passes through "
+                         "`with` and nobody looks at it there")
+                item.args.args[1:] = []
             made = FunctionDecl(item.name, decl.module, item)
             made.owner = decl
             ty.methods[item.name] = made

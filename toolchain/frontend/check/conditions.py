@@ -14,8 +14,8 @@ from typing import Any
 
 from toolchain.frontend import tree
 from toolchain.frontend import types as t
-from toolchain.frontend.check import calls, classes, expr, operators
-from toolchain.frontend.check.body import Body, character, path_of
+from toolchain.frontend.check import calls, classes, expr, hints, operators
+from toolchain.frontend.check.body import Body, path_of
 
 _COMPARES = {ast.Eq: "eq", ast.NotEq: "ne", ast.Lt: "lt", ast.LtE: "le", ast.Gt: "gt",
              ast.GtE: "ge"}
@@ -45,8 +45,12 @@ def condition(b: Body, node: ast.expr) -> tuple[tree.Expr, set[Any], set[Any]]:
     if isinstance(node, ast.Compare):
         return _comparison(b, node)
     before = b.fork()
-    made = b.boolean(expr.value(b, node, t.BOOL), node)
+    made = expr.value(b, node, t.BOOL)
+    pointer = path_of(made) if isinstance(made.ty, t.PtrType) else None
+    made = b.boolean(made, node)
     new = {f for f in (b.flow or ()) if before is not None and f not in before}
+    if pointer is not None:             # `if p:` was reported; what was meant by it holds
+        return made, new | {pointer}, new
     return made, new, new
 
 
@@ -153,24 +157,9 @@ def compare(b: Body, node: ast.AST, op: str, left: tree.Expr, right: tree.Expr,
             if t.POISON in (left.ty, right.ty):
                 return b.poison(node)
             return tree.Compare(t.BOOL, loc, op, left, right)
-    hint = "convert one to the type of the other, or compare a field, element or length of it"
-    if isinstance(left.ty, t.StructType):
-        hint = "compare its fields, or `a is b` for the same storage"
-    elif isinstance(left.ty, t.IntType) and isinstance(right.ty, t.IntType):
-        wide = t.int_type(min(64, max(left.ty.bits, right.ty.bits) * 2), True)
-        hint = f"convert both to `{wide.name}`"
-    elif isinstance(left.ty, t.EnumType) or isinstance(right.ty, t.EnumType):
-        hint = "compare with a member, or compare bits_of(x)"
-    elif isinstance(left.ty, t.EndianType) or isinstance(right.ty, t.EndianType):
-        hint = "bring it into the CPU's byte order first"
-    elif t.STR in (left.ty, right.ty) and (isinstance(left.ty, t.IntType)
-                                           or isinstance(right.ty, t.IntType)):
-        text = right_node if right.ty is t.STR else left_node
-        hint = character(text) or "text is compared with text"
-    elif t.BOOL in (left.ty, right.ty):
-        hint = "a bool is no number: test it itself, `if flag:`"
     return b.error("K0316", node, f"cannot compare `{left.ty.name}` and `{right.ty.name}`",
-                   f"left is `{left.ty.name}`, right is `{right.ty.name}`", help=hint)
+                   f"left is `{left.ty.name}`, right is `{right.ty.name}`",
+                   help=hints.comparison(left.ty, right.ty, left_node, right_node))
 
 
 def _bytes_like(ty: t.Type) -> bool:

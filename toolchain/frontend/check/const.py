@@ -48,9 +48,9 @@ _BUILTINS = {name: getattr(__import__("builtins"), name) for name in _SAFE}
 class ConstError(Exception):
     """A constant could not be made; already reported if `message` is empty."""
 
-    def __init__(self, message: str = "", help: str = "") -> None:
+    def __init__(self, message: str = "", help: str = "", code: str = "K0502") -> None:
         super().__init__(message)
-        self.help = help
+        self.help, self.code = help, code
 
 
 class Typed(int):
@@ -187,8 +187,9 @@ def python_value(cx: Context, scope: Scope, node: ast.expr, extra: dict[str, Any
         return _limited(eval, code, _Names(cx, scope, extra or {}))
     except ConstError as failed:
         if str(failed):
-            cx.error("K0502", scope, node, str(failed), help=failed.help or "a constant is made "
-                     "when compiling: of literals, other constants and @comptime functions")
+            cx.error(failed.code, scope, node, str(failed),
+                     help=failed.help or "a constant is made when compiling: of literals, other "
+                     "constants and @comptime functions")
     except NameError as error:
         name = getattr(error, "name", None) or ""
         if not _declared_badly(cx, scope, name):
@@ -564,12 +565,24 @@ def type_proxy(cx: Context, scope: Scope, ty: t.Type) -> Any:
             return typed(ty.members[name], ty)
         return _TypeProxy(ty, attr=member, call=lambda v=0: typed(int(v), ty))
     if isinstance(ty, t.StructType):
-        def build(**fields: Any) -> StructValue:
+        def build(*items: Any, **fields: Any) -> StructValue:
             classes.complete(cx, ty, scope, scope.module.tree)
+            if len(items) > len(ty.fields):
+                raise ConstError(f"`{ty.name}` has {len(ty.fields)} "
+                                 f"field{'s' * (len(ty.fields) != 1)}, not {len(items)}",
+                                 among("", tuple(ty.fields)))
+            given = dict(zip(ty.fields, items, strict=False))
+            for name in given.keys() & fields:
+                raise ConstError(f"field `{name}` is given twice", "leave one of them out")
+            fields = {**given, **fields}
             for name in fields:
                 if name not in ty.fields:
                     raise ConstError(f"`{ty.name}` has no field `{name}`",
                                      among(name, tuple(ty.fields)))
+            for name, field in ty.fields.items():
+                if name not in fields and (wrong := t.without_zero(field.ty)) is not None:
+                    raise ConstError(f"`{name}` would begin as null: `{wrong.name}` has no zero",
+                                     f"give it: `{ty.name}(..., {name}=...)`", code="K0314")
             made = StructValue(fields)
             made.ty = ty
             return made

@@ -198,6 +198,8 @@ def _name(b: Body, node: ast.Name, want: t.Type | None) -> tree.Expr:
                            help="use it before, or copy out what is needed: "
                            "`case V(field=name):` binds a value",
                            notes=(b.overwritten[found],))
+        if found.ty is t.POISON:
+            return b.poison(node)
         if b.flow is not None and found not in b.flow and found.kind != "param":
             return b.error("K0403", node, f"`{node.id}` may not have been assigned here",
                            help="assign it before the branch, or on every way to here",
@@ -257,8 +259,13 @@ def declared(b: Body, node: ast.expr, meaning: Any) -> tree.Expr:
     if isinstance(meaning, Vocabulary):
         return b.error("K0320", node, f"`{text}` is not a value", help=_vocabulary_help(text))
     if isinstance(meaning, Class | Alias | Parameter):
+        made = typeexpr.resolve(b.cx, b.scope, node) if isinstance(meaning, Class) and (
+            not classes.generic_parameters(b.cx, meaning)) else None
         return b.error("K0320", node, f"`{text}` is a type, not a value",
-                       help=f"make one: `{text}(...)`")
+                       help=f"a member is `{text}.{next(iter(made.members))}`"
+                       if isinstance(made, t.EnumType) and made.members else
+                       f"make one: `{text}(...)`; which of its structs a Union holds, `match` "
+                       "tells" if isinstance(made, t.StructType) else f"make one: `{text}(...)`")
     return b.error("K0320", node, f"`{text}` is a module, not a value",
                    help=f"name something in it: `{text}.NAME`")
 
@@ -424,6 +431,8 @@ def _no_attribute(b: Body, ty: t.Type, name: str, node: ast.Attribute) -> str:
         return "a number has no attributes; what can be done with it are functions of kpy"
     if isinstance(ty, t.SliceType | t.ArrayType):
         return "its length is len(x); it has copy_from(other) and fill(value)"
+    if isinstance(ty, t.RegsType):
+        return f"a device's registers are reached through an `Mmio[{ty.name}]`"
     return "a `Ptr` to a number is read as `p.value`" if isinstance(ty, t.IntType) else ""
 
 
@@ -479,7 +488,8 @@ def _subscript(b: Body, node: ast.Subscript, want: t.Type | None) -> tree.Expr:
     if isinstance(base, Register):
         index = converted(b, node.slice, t.U64, "an index")
         return Register(base.base, base.register, index, loc)
-    if isinstance(base.ty, t.PtrType):
+    pointer = base.ty if isinstance(base.ty, t.PtrType) else None
+    if pointer is not None:
         place = storage(b, base, node)
         if place is None:
             return b.poison(node)
@@ -495,8 +505,18 @@ def _subscript(b: Body, node: ast.Subscript, want: t.Type | None) -> tree.Expr:
         index = operators.step_of(b, _index(b, node.slice, t.I64), node.slice)
         return tree.IndexPlace(ty.elem, loc, b.load(base), index, True)
     if not isinstance(ty, t.ArrayType | t.SliceType):
+        if pointer is not None:
+            return b.error("K0324", node, f"a `{pointer.name}` points to one, and has no index",
+                           help=f"it is `p.value`; several are a `Slice[{ty.name}]`"
+                           if ty.is_scalar else "follow it with a dot; several are a "
+                           f"`Slice[{ty.name}]`")
         return b.error("K0324", node, f"`{ty.name}` cannot be indexed",
                        help="arrays, slices, Str and tuples have elements")
+    if isinstance(node.slice, ast.Tuple):
+        parts = "".join(f"[{ast.unparse(part)}]" for part in node.slice.elts)
+        return b.error("K0324", node, "an index is one number",
+                       help=f"an array of arrays is indexed twice: `{ast.unparse(node.value)}"
+                       f"{parts}`")
     whole = base if isinstance(ty, t.ArrayType) else b.load(base)
     index = _index(b, node.slice, t.U64)
     if isinstance(index, tree.Const) and index.ty is t.LITERAL:

@@ -47,8 +47,9 @@ def pieces(b: Body, node: ast.expr) -> list[tree.FormatPiece]:
         assert isinstance(part, ast.FormattedValue)
         text = _spec_text(b, part)
         if part.conversion not in (-1, 115):
-            b.error("K0111", part.value, "`!r` and `!a` are not kpy",
-                    help="leave it out: numbers, enums and text are printed as they are")
+            b.error("K0111", part.value, "`!r`, `!a` and `{x=}` are not kpy",
+                    help="leave it out: numbers, enums and text are printed as they are, with a "
+                    "name in front as `x={x}`")
             continue
         made = _piece(b, part.value, node, text) if text is not None else None
         if made is not None:
@@ -83,7 +84,8 @@ def _piece(b: Body, node: ast.expr, whole: ast.expr, text: str) -> tree.FormatPi
     is_text = isinstance(made.ty, t.SliceType) and made.ty.elem is t.U8
     if not is_text and not isinstance(made.ty, shown):
         b.error("K0111", node, f"`{made.ty.name}` cannot be printed",
-                help="print its fields")
+                help="print its fields" if isinstance(made.ty, t.StructType) else
+                "print what is in it, one by one")
         return None
     if isinstance(made.ty, t.EndianType):
         made = tree.Convert(made.ty.base, made.loc, "endian", made)

@@ -56,6 +56,7 @@ class Expansion:
     end: tree.Label            # `return` in the generator goes here
     returns: list[set[Any]]
     outer: list[str]           # the generators that the loop itself stands in
+    counter: tree.Var | None = None     # of `enumerate(...)` around it
 
 
 def while_(b: Body, node: ast.While) -> None:
@@ -113,10 +114,13 @@ def continue_(b: Body, node: ast.Continue) -> None:
 
 def for_(b: Body, node: ast.For) -> None:
     """`for target in iterable: ... else: ...`"""
-    generator = _generator(b, node.iter)
+    counted = _is_enumerate(b, node.iter) and len(node.iter.args) == 1   # type: ignore[attr-defined]
+    generator = _generator(b, node.iter.args[0] if counted else node.iter)  # type: ignore
     if generator is not None:
+        counter = b.temp(t.U64, tree.Const(t.U64, b.loc(node), 0), b.loc(node), "n") if counted \
+            else None
         if generator[0] is not None:
-            _expand(b, node, *generator)
+            _expand(b, node, *generator, counter)
         return
     saved, b.out = b.out, []
     b.forget_changes(node.body)
@@ -140,6 +144,12 @@ def for_(b: Body, node: ast.For) -> None:
     b.out = saved
     b.out.extend(setup)
     b.out.append(tree.While(b.loc(node), source.cond, body, source.step, other, label))
+
+
+def _is_enumerate(b: Body, node: ast.expr) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and (
+        node.func.id == "enumerate" and not expr.is_local(b, node.func)
+        and "enumerate" not in b.scope.module.names)
 
 
 def _target_type(b: Body, target: ast.expr) -> t.Type | None:
@@ -245,8 +255,10 @@ def _range_type(b: Body, node: ast.Call, bounds: list[tree.Expr], step: int,
     if isinstance(ty, t.IntType):
         return ty
     if t.POISON not in (bounds[0].ty, bounds[1].ty):
+        of = isinstance(bounds[1].ty, t.SliceType | t.ArrayType)
         b.error("K0345", node, f"a range from `{bounds[0].ty.name}` to `{bounds[1].ty.name}`",
-                help="both ends are integers of one type")
+                help="write `for x in s:`, or `for i, x in enumerate(s):` to count along" if of
+                else "both ends are integers of one type")
     return None
 
 
@@ -409,7 +421,10 @@ def _generator(b: Body, node: ast.expr,
             meaning = b.cx.resolve(b.scope, func.value if isinstance(func, ast.Subscript) else func)
             if isinstance(meaning, FunctionDecl):
                 if not functions.is_generator(meaning.node):
-                    return None
+                    made = functions.signature(b.cx, meaning) if not functions.generic_names(
+                        b.cx, meaning, {}) else None
+                    return _container(b, node) if made and _iterable(
+                        b, made.function.result) else None
                 return calls.resolve_function(b, node, meaning, None), [], node
         if not isinstance(func, ast.Attribute) or b.cx.resolve(b.scope, func) is not None:
             return None
@@ -419,18 +434,28 @@ def _generator(b: Body, node: ast.expr,
         return _method_generator(b, node, func)
     if not isinstance(node, ast.Name | ast.Attribute | ast.Subscript):
         return None
+    return _container(b, node)
+
+
+def _iterable(b: Body, ty: t.Type) -> FunctionDecl | None:
+    """The `__iter__` of a struct, or of the one that a pointer leads to."""
+    inner = ty.elem if isinstance(ty, t.PtrType) and not ty.nullable else ty
+    return classes.method(b.cx, inner, "__iter__") if isinstance(inner, t.StructType) else None
+
+
+def _container(b: Body, node: ast.expr,
+               ) -> tuple[Signature | None, list[tree.Expr], ast.expr] | None:
+    """`for x in items`, where items has an `__iter__`; else None."""
     made = expr.access(b, node)
-    inner = made.ty.elem if isinstance(made.ty, t.PtrType) and not made.ty.nullable else made.ty
-    if not isinstance(inner, t.StructType):
-        return None
-    found = classes.method(b.cx, inner, "__iter__")
+    found = _iterable(b, made.ty)
     if found is None:
         return None
     owner = expr.storage(b, made, node)
     if owner is None:
         return (None, [], node)
-    signature, first = calls.bind_method(b, node, owner, found, [], [])
-    return signature, first, node
+    bare = ast.copy_location(ast.Name("items", ast.Load()), node)       # its call has no arguments
+    signature, first = calls.bind_method(b, bare, owner, found, [], [])
+    return signature, first, bare
 
 
 def _method_generator(b: Body, node: ast.Call, func: ast.Attribute,
@@ -443,8 +468,12 @@ def _method_generator(b: Body, node: ast.Call, func: ast.Attribute,
     if not isinstance(inner, t.StructType):
         return None
     found = classes.method(b.cx, inner, func.attr)
-    if found is None or not functions.is_generator(found.node):
+    if found is None:
         return None
+    if not functions.is_generator(found.node):
+        signature = functions.method(b.cx, inner, found)
+        return _container(b, node) if signature and _iterable(
+            b, signature.function.result) else None
     owner = expr.storage(b, made, func)
     if owner is None:
         return (None, [], node)
@@ -453,7 +482,7 @@ def _method_generator(b: Body, node: ast.Call, func: ast.Attribute,
 
 
 def _expand(b: Body, node: ast.For, made: Signature, first: list[tree.Expr], call: ast.expr,
-            ) -> None:
+            counter: tree.Var | None) -> None:
     """Put the generator's body in place of the loop."""
     loc = b.loc(node)
     symbol = made.function.symbol
@@ -478,7 +507,7 @@ def _expand(b: Body, node: ast.For, made: Signature, first: list[tree.Expr], cal
     b.forget_changes(node.body)
     frame = Frame(made.scope, stored=stored_names(made.node))
     expansion = Expansion(node, b.frame, Target(tree.Label("for"), tree.Label("round")),
-                          made.yields, tree.Label("generator"), [], b.expanding)
+                          made.yields, tree.Label("generator"), [], b.expanding, counter)
     frame.generator = expansion
     for param, arg in zip(made.function.params, args, strict=True):
         var = b.temp(param.ty, arg, loc, param.name)
@@ -527,12 +556,24 @@ def yielded(b: Body, node: ast.Yield) -> None:
     saved, b.out = b.out, []
     target = expansion.target
     b.targets.append(target)
-    _bind_item(b, expansion.node.target, item)
+    _bind_item(b, expansion.node.target, _numbered(b, expansion.counter, item))
     body = b.out + stmt.block(b, expansion.node.body)
     b.targets.pop()
     b.out, b.frame, b.expanding = saved, generator_frame, expanding
     b.flow = b.merge(b.flow, *target.continues)
     b.out.append(tree.Block(loc, body, target.continue_label))
+
+
+def _numbered(b: Body, counter: tree.Var | None, item: tree.Expr) -> tree.Expr:
+    """(number, item) inside `enumerate`; the counter is one further at once, whatever follows."""
+    if counter is None:
+        return item
+    loc = item.loc
+    place = tree.VarPlace(t.U64, loc, counter)
+    now = b.temp(t.U64, tree.Load(t.U64, loc, place), loc, "i")
+    b.out.append(tree.AugAssign(loc, place, "add", tree.Const(t.U64, loc, 1), True))
+    number = tree.Load(t.U64, loc, tree.VarPlace(t.U64, loc, now))
+    return tree.MakeTuple(_pair(t.U64, item.ty), loc, [number, item])
 
 
 def generator_return(b: Body, node: ast.Return) -> None:

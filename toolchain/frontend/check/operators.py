@@ -14,7 +14,7 @@ from typing import Any
 
 from toolchain.frontend import tree
 from toolchain.frontend import types as t
-from toolchain.frontend.check import const, expr
+from toolchain.frontend.check import const, expr, hints
 from toolchain.frontend.check.body import Body
 
 OPS = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.FloorDiv: "floordiv", ast.Mod: "mod",
@@ -82,7 +82,7 @@ def combine(b: Body, node: ast.AST, op: str, left: tree.Expr, right: tree.Expr,
         return special
     ty = common(b, left, right)
     if ty is None or not _operates(op, ty):
-        return _cannot(b, node, op, left, right)
+        return _cannot(b, node, op, left, right, left_node, right_node)
     left, right = b.coerce(left, ty, left_node), b.coerce(right, ty, right_node)
     if t.POISON in (left.ty, right.ty):
         return b.poison(node)
@@ -134,7 +134,7 @@ def _shift(b: Body, node: ast.AST, op: str, left: tree.Expr, right: tree.Expr,
                            help=f"for example `u64({ast.unparse(left_node)})`")  # type: ignore
         left = b.coerce(left, want, left_node)
     if not isinstance(left.ty, t.IntType):
-        return _cannot(b, node, op, left, right)
+        return _cannot(b, node, op, left, right, left_node, right_node)
     if right.ty is t.LITERAL:
         if not 0 <= right.value <= left.ty.bits:                     # type: ignore[attr-defined]
             return b.error("K0326", right_node, f"{right.value} is not a shift count of "
@@ -143,7 +143,7 @@ def _shift(b: Body, node: ast.AST, op: str, left: tree.Expr, right: tree.Expr,
         right = tree.Const(left.ty if not left.ty.signed else t.U8, right.loc,
                            right.value)                              # type: ignore[attr-defined]
     elif not isinstance(right.ty, t.IntType):
-        return _cannot(b, node, op, left, right)
+        return _cannot(b, node, op, left, right, left_node, right_node)
     elif right.ty.signed:
         right = tree.Convert(t.int_type(right.ty.bits), right.loc, "checked", right)
     return tree.Binary(left.ty, b.loc(node), op, left, right, bool(b.wrap))
@@ -213,28 +213,14 @@ def _operates(op: str, ty: t.Type) -> bool:
     return ty is t.BOOL and op in ("and", "or", "xor")
 
 
-def _cannot(b: Body, node: ast.AST, op: str, left: tree.Expr, right: tree.Expr) -> tree.Expr:
+def _cannot(b: Body, node: ast.AST, op: str, left: tree.Expr, right: tree.Expr,
+            left_node: ast.AST, right_node: ast.AST) -> tree.Expr:
     x, y = left.ty, right.ty
     verb = {"add": "add", "sub": "subtract", "mul": "multiply", "floordiv": "divide",
             "mod": "divide"}.get(op, f"apply `{_SIGNS.get(op, op)}` to")
-    hint = ""
-    if isinstance(x, t.IntType) and isinstance(y, t.IntType):
-        wide = t.int_type(min(64, max(x.bits, y.bits) * 2), True)
-        hint = f"convert one: `{wide.name}(...)` holds both" if max(x.bits, y.bits) < 64 else (
-            f"convert one: `{x.name}(...)` or `{y.name}(...)`; it traps if it does not fit")
-    elif isinstance(x, t.EndianType) or isinstance(y, t.EndianType):
-        base = (x if isinstance(x, t.EndianType) else y).base          # type: ignore[union-attr]
-        hint = f"bring it into the CPU's byte order first: `{base.name}(...)`"
-    elif t.STR in (x, y):
-        hint = "text is not built in memory; print the parts with kprintf(f\"...\")"
-    elif isinstance(x, t.EnumType) or isinstance(y, t.EnumType):
-        hint = "`bits_of(x)` is the number behind an enum"
-    elif t.BOOL in (x, y):
-        hint = "a bool is no number: `u32(flag)` is 0 or 1"
-    elif isinstance(x, t.PtrType):
-        hint = "pointers have no arithmetic; index a Slice, or an MPtr in an unsafe module"
     return b.error("K0316", node, f"cannot {verb} `{x.name}` and `{y.name}`",
-                   f"left is `{x.name}`, right is `{y.name}`", help=hint)
+                   f"left is `{x.name}`, right is `{y.name}`",
+                   help=hints.combination(x, y, left_node, right_node))
 
 
 def unary(b: Body, node: ast.UnaryOp, want: t.Type | None) -> tree.Expr:

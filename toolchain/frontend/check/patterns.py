@@ -50,9 +50,10 @@ def match(b: Body, node: ast.Match) -> None:
     subject = _subject(b, node.subject)
     setup, b.out = b.out, saved
     if subject is None:
-        for case in node.cases:
+        for part in node.cases:
             b.flow = set(v for v in b.frame.names.values() if isinstance(v, tree.Var))
-            stmt.block(b, case.body)
+            _poison_names(b, part.pattern)
+            stmt.block(b, part.body)
         return
     b.out.extend(setup)
     cases = [(_pattern(b, subject, c.pattern), c) for c in node.cases]
@@ -63,6 +64,7 @@ def match(b: Body, node: ast.Match) -> None:
             for where, name, value in case.names:
                 if name not in b.frame.names:
                     b.know(b.declare(name, value.ty, where))
+            _poison_names(b, part.pattern)
             stmt.block(b, part.body)
         return
     _check_reached(b, subject, cases)
@@ -71,6 +73,13 @@ def match(b: Body, node: ast.Match) -> None:
         _switch(b, node, subject, cases, exhaustive)
     else:
         _chain(b, node, subject, cases)
+
+
+def _poison_names(b: Body, pattern: ast.pattern) -> None:
+    """What a wrong pattern would bind is not reported again where it is used."""
+    for part in ast.walk(pattern):
+        if isinstance(part, ast.MatchAs) and part.name and part.name not in b.frame.names:
+            b.know(b.declare(part.name, t.POISON, part))
 
 
 def _subject(b: Body, node: ast.expr) -> Subject | None:
@@ -215,8 +224,11 @@ def _check_reached(b: Body, subject: Subject, cases: list[tuple[Case, ast.match_
     for case, part in cases:
         if everything is not None:
             bare = isinstance(everything, ast.MatchAs) and everything.name
+            union = isinstance(subject.ty, t.UnionType) and bare in {
+                v.name for v in subject.ty.variants}
             b.error("K0347", part.pattern, "this case can never match",
-                    help=f"`case {bare}:` binds a name and takes anything; a constant is matched "
+                    help=f"a variant is matched with parentheses, `case {bare}():`" if union else
+                    f"`case {bare}:` binds a name and takes anything; a constant is matched "
                     f"as `module.{bare}` or in a guard, `case x if x == {bare}:`" if bare else "",
                     notes=(("an earlier case takes everything", b.loc(everything)),))
             return

@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 from toolchain.diagnostics import Diagnostic, Sink
 from toolchain.frontend.modules import (
     POISONED,
+    Class,
     Decl,
     Import,
     ModuleDecl,
@@ -24,6 +25,8 @@ from toolchain.frontend.modules import (
     Vocabulary,
 )
 from toolchain.frontend.tree import Function, Loc
+
+ERRNO = "kernel.lib.errno"
 
 Meaning: TypeAlias = "Decl | ModuleDecl | None"
 
@@ -65,6 +68,7 @@ class Context:
         self.instances: dict[Any, Any] = {}        # (declaration, arguments) -> what was made
         self.comptime: dict[str, Any] = {}         # module name -> namespace of its @comptime code
         self.said: set[tuple[str, Loc]] = set()    # codes and places, for what instances repeat
+        self.missing: set[tuple[str, str]] = set()     # (module, name) of imports that are missing
 
     def error(self, code: str, scope: Scope, node: ast.AST, message: str, label: str = "", *,
               help: str = "", notes: tuple[tuple[str, Loc | None], ...] = ()) -> None:
@@ -127,7 +131,9 @@ class Context:
                     names = tuple(home.names)
                     self.error("K0203", scope, imported.node,
                                f"`{imported.target}` has no name `{imported.attr}`",
-                               help=among(imported.attr or "", names))
+                               help=among(imported.attr or "", names) if names or not
+                               home.is_package else "it is a package of modules, and has none "
+                               "of that name")
             return
         if name in scope.locals:
             self.error("K0501", scope, node, f"`{name}` is known at run time only",
@@ -136,9 +142,30 @@ class Context:
                        notes=_local_notes(scope.locals[name]))
             return
         known = (*extra, *scope.env, *scope.module.names)
+        missing = known_elsewhere(name)
+        if missing.startswith("write `from kpy import"):        # one import mends all places
+            if (scope.module.name, name) in self.missing:
+                return
+            self.missing.add((scope.module.name, name))
         self.error("K0202", scope, node, f"`{name}` is not declared", "not found in this scope",
-                   help=hint or _known_elsewhere(name) or nearest(name, known)
+                   help=hint or missing or _as_method(scope.module, name)
+                   or nearest(name, known) or self._errno(name)
                    or "declare it in this module, or import it")
+
+    def _errno(self, name: str) -> str:
+        """Where an error number comes from; "" if `name` is none."""
+        home = self.program.load(ERRNO) if re.fullmatch("E[A-Z0-9]+", name) and (
+            self.program.find(ERRNO)) else None
+        return f"write `from {ERRNO} import {name}`" if home and name in home.names else ""
+
+
+def _as_method(module: ModuleDecl, name: str) -> str:
+    """How to call what is a method of a class of the module; "" where none has the name."""
+    for decl in module.names.values():
+        if isinstance(decl, Class) and any(
+                isinstance(item, ast.FunctionDef) and item.name == name for item in decl.node.body):
+            return f"`{name}` is a method of `{decl.name}`: `x.{name}(...)`"
+    return ""
 
 
 def _local_notes(var: Any) -> tuple[tuple[str, Loc | None], ...]:
@@ -219,7 +246,8 @@ _ELSEWHERE = {
 }
 
 
-def _known_elsewhere(name: str) -> str:
+def known_elsewhere(name: str) -> str:
+    """What to write instead of a name that Python or C has; "" where nothing is known."""
     from toolchain.frontend.check import vocabulary  # noqa: PLC0415  cycle
     if re.fullmatch(r"[ui](int)?\d+(_t)?", name) and name not in _WIDTHS:
         return "the widths are u8 u16 u32 u64 i8 i16 i32 i64 (`from kpy import u32`)"

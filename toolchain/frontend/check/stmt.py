@@ -36,7 +36,7 @@ def block(b: Body, nodes: list[ast.stmt]) -> list[tree.Stmt]:
     for node in nodes:
         if b.dead and not warned:
             warned = True
-            if not _only_shape(node) and b.frame.generator is None:
+            if not _only_shape(node) and b.frame.generator is None and not b.is_wrong:
                 b.cx.sink.warning("K0404", b.loc(node), "this can never run",
                                   help="what comes before always leaves")
             b.flow = set(v for v in b.frame.names.values() if isinstance(v, tree.Var))
@@ -371,7 +371,12 @@ def _manager(b: Body, item: ast.withitem,
     statements: list[tree.Stmt] = []
     if item.optional_vars is not None:
         saved, b.out = b.out, []
-        assign.bind(b, item.optional_vars, entered)
+        if entered.ty is t.VOID:
+            b.error("K0344", item.optional_vars, "`__enter__` gives nothing to name",
+                    help=f"write `with {ast.unparse(node)}:`, or let `__enter__` return a pointer")
+            loops._poison_targets(b, item.optional_vars)
+        else:
+            assign.bind(b, item.optional_vars, entered)
         statements, b.out = b.out, saved
     else:
         statements.append(tree.ExprStmt(loc, entered))

@@ -46,8 +46,10 @@ def resolve(cx: Context, scope: Scope, node: ast.expr) -> t.Type:
         case ast.BinOp(op=ast.BitOr()):
             return _optional(cx, scope, node)
         case _:
+            call = isinstance(node, ast.Call) and len(node.args) == 1
             cx.error("K0301", scope, node, "this is not a type",
-                     help="a type is a name such as `u32` or `Ptr[Thread]`")
+                     help=f"write `{ast.unparse(node.func)}[{ast.unparse(node.args[0])}]`"
+                     if call else "a type is a name such as `u32` or `Ptr[Thread]`")
             return t.POISON
 
 
@@ -104,7 +106,9 @@ def _name(cx: Context, scope: Scope, node: ast.Name) -> t.Type:
 
 def _decl(cx: Context, scope: Scope, node: ast.expr, meaning: Any) -> t.Type:
     text = ast.unparse(node)
-    if meaning is None:
+    if meaning is None and classes._fails_to_import(cx, scope, node):
+        pass
+    elif meaning is None:
         cx.error("K0202", scope, node, f"`{text}` is not declared",
                  help="import the module, or correct the name")
     elif is_poisoned(meaning):
@@ -183,7 +187,8 @@ def _optional(cx: Context, scope: Scope, node: ast.BinOp) -> t.Type:
         return t.ptr(ty.elem, True)
     if ty is not t.POISON:
         cx.error("K0305", scope, node, f"`{ty.name} | None` is not a type: only `Ptr` has a null",
-                 help="return a bool beside the value, or raise Errno in a @throws function")
+                 help=f"write `Ptr[{ty.name}] | None`" if isinstance(ty, t.StructType) else
+                 "return a bool beside the value, or raise Errno in a @throws function")
     return t.POISON
 
 
@@ -208,8 +213,11 @@ def _subscript(cx: Context, scope: Scope, node: ast.Subscript) -> t.Type:
             cx.error("K0202", scope, node.value, f"`{text}` is not declared",
                      help="import the module, or correct the name")
     else:
-        cx.error("K0306", scope, node, f"`{ast.unparse(node.value)}` takes no arguments in [ ]",
-                 help=f"write `{ast.unparse(node.value)}` alone")
+        text = ast.unparse(node.value)
+        sized = isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, int)
+        cx.error("K0306", scope, node, f"`{text}` takes no arguments in [ ]",
+                 help=f"an array is `Array[{text}, {ast.unparse(node.slice)}]`" if sized
+                 else f"write `{text}` alone")
     return t.POISON
 
 
@@ -256,8 +264,11 @@ def generic_argument(cx: Context, scope: Scope, kind: str, node: ast.expr) -> An
 
 def _one(cx: Context, scope: Scope, node: ast.Subscript, args: list[ast.expr], ) -> t.Type:
     if len(args) != 1:
-        cx.error("K0306", scope, node, f"`{ast.unparse(node.value)}` takes one type in [ ]",
-                 help=f"for example `{ast.unparse(node.value)}[u32]`")
+        text, parts = ast.unparse(node.value), ", ".join(map(ast.unparse, args))
+        cx.error("K0306", scope, node, f"`{text}` takes one type in [ ]",
+                 help="a Slice knows its length when it runs; storage is an "
+                 f"`Array[{parts}]`" if text == "Slice" and isinstance(args[-1], ast.Constant)
+                 else f"for example `{text}[u32]`")
         return t.POISON
     return resolve(cx, scope, args[0])
 
@@ -290,6 +301,10 @@ def _array(cx: Context, scope: Scope, node: ast.Subscript, args: list[ast.expr])
     if len(args) != 2:
         cx.error("K0306", scope, node, "`Array` takes a type and a length",
                  help="for example `Array[u8, 16]`")
+        return t.POISON
+    if isinstance(args[0], ast.Constant) and isinstance(args[0].value, int):
+        cx.error("K0306", scope, node, "`Array` takes the type first, then the length",
+                 help=f"write `Array[{ast.unparse(args[1])}, {args[0].value}]`")
         return t.POISON
     elem = resolve(cx, scope, args[0])
     count = const.size(cx, scope, args[1])
