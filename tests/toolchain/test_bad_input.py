@@ -121,6 +121,17 @@ def test_a_label_that_inlining_repeats_is_a_name_defined_twice(mode, tmp_path):
     assert "K0902" in done.stderr and "`here` is defined twice" in done.stderr
 
 
+def test_a_program_without_a_run_time_is_told_where_to_take_it_from(tmp_path):
+    path = tmp_path / "bare.py"
+    path.write_text("from kpy import Slice, u8, u64, export\n@export('_start')\n"
+                    "def start(text: Slice[u8], n: u64) -> u64:\n"
+                    "    text.fill(0)\n    return n + len(text)\n")
+    done = kpyc("build", "--target", "user", "-o", str(tmp_path / "o"), str(path))
+    assert done.returncode == 1
+    assert "`from kernel.lib import memory`" in done.stderr
+    assert "`@implements(rt.check_failed)`" in done.stderr
+
+
 @pytest.mark.parametrize("arguments", [[], ["nonsense"], ["check", "--nonsense"], ["run"]])
 def test_wrong_command_line_is_status_2(arguments):
     done = kpyc(*arguments)
