@@ -365,6 +365,10 @@ def infer(value: Any) -> t.Type | None:
 
 def to_data(value: Any, ty: t.Type) -> ConstValue:
     """`value` as constant data of type `ty`; raises ConstError with what does not fit."""
+    if isinstance(value, Symbol) and value.global_ is not None and value.global_.ty is ty:
+        raise ConstError(f"`{value.global_.name}` is a variable: its value is known at run time "
+                         "only", f"make a constant of it, `{value.global_.name}: Final = ...`, or "
+                         "set this variable in a function")
     if ty is t.LITERAL or ty is t.BOOL:
         if ty is t.BOOL and not isinstance(value, bool):
             raise ConstError(f"{value!r} is not a bool", "write True or False")
