@@ -47,7 +47,7 @@ BAD: dict[str, tuple[bytes, str]] = {
         b"@struct\nclass B(A):\n    pass\n", "K0205"),
     "a constant of gigabytes": (
         b"from kpy import Final, comptime\n@comptime\ndef f():\n    return len([0] * 10**9)\n"
-        b"X: Final = f()\n", "K0502"),
+        b"X: Final = f()\n", "K0503"),
     "a tuple of 10,000 values": (
         b"from kpy import u64\ndef f(n: u64) -> u64:\n    x = (" + b"n,\n" * 10_000
         + b")\n    return x[3]\n", "K0307"),
