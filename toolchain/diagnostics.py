@@ -138,6 +138,7 @@ def _excerpt(loc: Loc, label: str, gutter: int, colours: tuple[str, str, str]) -
         text, start, end = text[first:first + WIDTH], start - first, end - first
         text = ("..." if first else "") + text[3 * bool(first):]
         end = min(end, len(text))
+    text = "".join(c if c == "\t" or c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
     before = "".join(c if c == "\t" else " " for c in text[:start])
     carets = "^" * max(1, end - start)
     pad = " " * gutter

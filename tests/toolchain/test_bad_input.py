@@ -47,7 +47,7 @@ BAD: dict[str, tuple[bytes, str]] = {
         b"@struct\nclass B(A):\n    pass\n", "K0205"),
     "a constant of gigabytes": (
         b"from kpy import Final, comptime\n@comptime\ndef f():\n    return len([0] * 10**9)\n"
-        b"X: Final = f()\n", "K0502"),
+        b"X: Final = f()\n", "K0503"),
     "a tuple of 10,000 values": (
         b"from kpy import u64\ndef f(n: u64) -> u64:\n    x = (" + b"n,\n" * 10_000
         + b")\n    return x[3]\n", "K0307"),
@@ -119,6 +119,17 @@ def test_a_label_that_inlining_repeats_is_a_name_defined_twice(mode, tmp_path):
     done = kpyc("build", "--no-cache", *mode, "-o", str(tmp_path / "o"), str(path))
     assert done.returncode == 1
     assert "K0902" in done.stderr and "`here` is defined twice" in done.stderr
+
+
+def test_a_program_without_a_run_time_is_told_where_to_take_it_from(tmp_path):
+    path = tmp_path / "bare.py"
+    path.write_text("from kpy import Slice, u8, u64, export\n@export('_start')\n"
+                    "def start(text: Slice[u8], n: u64) -> u64:\n"
+                    "    text.fill(0)\n    return n + len(text)\n")
+    done = kpyc("build", "--target", "user", "-o", str(tmp_path / "o"), str(path))
+    assert done.returncode == 1
+    assert "`from kernel.lib import memory`" in done.stderr
+    assert "`@implements(rt.check_failed)`" in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [[], ["nonsense"], ["check", "--nonsense"], ["run"]])

@@ -64,7 +64,7 @@ error[K0003]: cannot read `nope.py`: No such file or directory
 error[K0002]: this file has a zero byte at line 2
  --> zero.py:2:1
   |
-2 | a\0b
+2 | a\N{REPLACEMENT CHARACTER}b
   | ^^^
   = help: a source file is text; is this the right file?
 """),

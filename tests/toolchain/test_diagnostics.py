@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.toolchain.diagnose import diagnostics
+from tests.toolchain.diagnose import diagnostics, rendered
 from toolchain.diagnostics import ERROR_LIMIT, WIDTH, Diagnostic, Sink
 from toolchain.driver import main
 from toolchain.frontend.source import SourceFile
@@ -116,6 +116,11 @@ def test_carets_of_a_long_line_stand_under_their_text():
 def test_a_tab_before_the_place_stays_a_tab():
     found, = diagnostics("from kpy import u32\ndef f(n: u32) -> u32:\n\treturn m\n")
     assert found.render().splitlines()[4] == "  | \t       ^ not found in this scope"
+
+
+def test_what_cannot_be_printed_is_not_sent_to_the_terminal():
+    shown = rendered(b"x = '\x1b[2J\xc3\xa9\x00'\n")
+    assert shown.splitlines()[3] == "1 | x = '\ufffd[2Jé\ufffd'"
 
 
 def test_the_same_report_at_one_place_counts_once():

@@ -531,6 +531,126 @@ def f() -> Slice[u8]:
     a: Array[u8, 4]
     return a[:]
 """),
+    "call nullable Fn": ("K0305", "a table has all its functions: give it one", """
+from kpy import Fn
+@struct
+class Ops:
+    read: Fn[[u32], u32] | None
+def f(o: Ptr[Ops]) -> u32:
+    return o.read(3)
+"""),
+    "property call": ("K0336", "write `p.twice`, without parentheses", """
+@struct
+class P:
+    x: u32
+    @property
+    def twice(self) -> u32:
+        return self.x * 2
+def f(p: Ptr[P]) -> u32:
+    return p.twice()
+"""),
+    "staticmethod self": ("K0217", "it has no `self`: remove it, or remove", """
+@struct
+class P:
+    x: u32
+    @staticmethod
+    def twice(self) -> u32:
+        return self.x * 2
+"""),
+    "trunc wrong order": ("K0335", "write `trunc(u8, n)`", """
+from kpy import trunc
+def f(n: u64) -> u8:
+    return trunc(n, u8)
+"""),
+    "default var": ("K0501", "Python would compute it once, where the", """
+n: u32 = 3
+def g(a: u32 = n) -> u32:
+    return a
+def f() -> u32:
+    return g()
+"""),
+    "global shadow param": ("K0001", "rename the parameter: it hides the module's", """
+n: u32 = 3
+def f(n: u32) -> u32:
+    global n
+    return n
+"""),
+    "global init from global": ("K0505", "make a constant of it, `n: Final = ...`, or", """
+n: u32 = 3
+m: u32 = n
+"""),
+    "assert assignment": ("K0001", "compare with `==`", """
+def f(n: u32) -> None:
+    assert n = 3
+"""),
+    "raise from": ("K0602", "an error is one number", """
+@throws
+def g() -> u32:
+    try:
+        return g2()
+    except Errno as e:
+        raise Errno(3) from e
+@throws
+def g2() -> u32:
+    return 1
+"""),
+    "unreachable call": ("K0320", "call it: `unreachable(...)`", """
+from kpy import unreachable
+def f(n: u32) -> u32:
+    match n:
+        case 1:
+            return 2
+        case _:
+            unreachable
+"""),
+    "pass tuple for slice": ("K0308", "a tuple is no sequence: make an array of it,", """
+def g(a: Slice[u32]) -> u32:
+    return a[0]
+def f() -> u32:
+    return g((1, 2, 3))
+"""),
+    "tuple compare": ("K0316", "compare what is in them one by one: `a[0] ==", """
+def f(a: u32, b: u32) -> bool:
+    return (a, b) == (1, 2)
+"""),
+    "star import typing": ("K0103", "name what you use: `from typing import a, b`", """
+from typing import *
+"""),
+    "method without call": ("K0321", "write `p.twice(...)`", """
+@struct
+class P:
+    x: u32
+    def twice(self) -> u32:
+        return self.x * 2
+def f(p: Ptr[P]) -> u32:
+    return p.twice
+"""),
+    "enum negative": ("K0311", "use a smaller value or a wider type, for", """
+@enum(u8)
+class S:
+    A = -1
+"""),
+    "ref of literal": ("K0340", "this is a value; keep it in a variable first", """
+from kpy import ref
+def f() -> u32:
+    p = ref(3)
+    return p.value
+"""),
+    "except code": ("K0604", "write `except Errno as e:`; `e.code` tells", """
+@throws
+def g() -> u32:
+    return 1
+def f() -> u32:
+    try:
+        return g()
+    except Errno(2):
+        return 1
+"""),
+    "const neg index": ("K0325", "a constant index may count from the end: -1", """
+def f() -> u8:
+    a: Array[u8, 3] = [1, 2, 3]
+    return a[-4]
+"""),
 }
 
 

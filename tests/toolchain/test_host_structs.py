@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import struct
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from tests.toolchain.host_paths import EVERYTHING
 from toolchain import host
 
 every = host.fixture(EVERYTHING)
+reader = host.fixture(Path(__file__).parent / "programs_reader" / "lru.py")
 
 
 def test_new_structs_are_zero_and_take_fields(every):
@@ -76,6 +78,15 @@ def test_methods_and_subclasses(every):
     assert (every.tinted(colour), every.any_node(colour)) == (2, 21)
     with pytest.raises(TypeError, match="expected"):
         every.tinted(every.Node())
+
+
+def test_methods_of_generics_that_the_program_uses(reader):
+    cache, entry = reader.globals.cache, reader.Entry(value=7)
+    cache.start()
+    cache.free.push_front(entry)
+    assert (cache.free.count, cache.free.first.value) == (5, 7)
+    cache.free.remove(entry)
+    assert cache.free.count == 4 and cache.free.first == cache.entries[3]
 
 
 def test_tagged_unions(every):

@@ -386,8 +386,7 @@ class FunctionEmitter:
                 _EMIT[ins.__class__](self, ins)
         self.lines += self.cold
         self.lines.append("}")
-        if self.module.options.host_wrappers and not attrs.naked and not attrs.interrupt \
-                and function.linkage != "copy":
+        if self.module.options.host_wrappers and not attrs.naked and not attrs.interrupt:
             self.lines += self._wrapper()
         return self.lines
 
@@ -467,7 +466,8 @@ class FunctionEmitter:
         """kpy.call.SYMBOL(args, result) -> code: each argument at the next multiple of 8 bytes,
         so that any host can call it without knowing the ABI."""
         source = self.source
-        out = [f"define dso_local i32 {at('kpy.call.' + self.function.symbol)}"
+        linkage = "linkonce_odr " if self.function.linkage == "copy" else ""
+        out = [f"define {linkage}dso_local i32 {at('kpy.call.' + self.function.symbol)}"
                f"(ptr %args, ptr %result) {self.module.attribute_group('nounwind')} {{"]
         ret = source.result
         args = [f"{abi.storage(ret, source.throws)} %result"] if ret.is_aggregate else []

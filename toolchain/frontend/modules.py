@@ -324,9 +324,7 @@ class _Collector:
             target = ".".join([*base, target] if target else base)
         for alias in node.names:
             if alias.name == "*":
-                self.sink.error("K0103", self.module.source.loc(node),
-                                "`import *` hides where a name comes from",
-                                help=f"name what you use: `from {target} import a, b`")
+                self._import_star(node, target)
             elif target == VOCABULARY and self.program.find(f"{target}.{alias.name}") is None:
                 self._declare(Vocabulary(alias.asname or alias.name, self.module, alias, alias.name)
                               )
@@ -334,8 +332,15 @@ class _Collector:
                 self._bind_import(alias.asname or alias.name, alias, target, alias.name)
         return None
 
+    def _import_star(self, node: ast.ImportFrom, target: str) -> None:
+        self.sink.error("K0103", self.module.source.loc(node),
+                        "`import *` hides where a name comes from",
+                        help=f"name what you use: `from {target} import a, b`")
+
     def _import_typing(self, node: ast.ImportFrom) -> None:
         for alias in node.names:
+            if alias.name == "*":
+                self._import_star(node, node.module or "")
             if alias.name in ("Final", "TypeVar", "Generic", "Union", "TypeAlias"):
                 self._declare(Vocabulary(alias.asname or alias.name, self.module, alias, alias.name)
                               )

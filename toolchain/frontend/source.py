@@ -184,6 +184,8 @@ _FOREIGN = tuple((re.compile(said), re.compile(line), hint) for said, line, hint
     ("invalid syntax", r"(return|if|while|\().*[-+*/|&^]=", "`n += 1` stands on a line of its own"),
     ("invalid syntax|Missing parentheses", r"\bprint ", "write kprintf(f\"...\")"),
     ("instead of '='", "", "compare with `==`"),
+    ("invalid syntax", r"^\s*(assert|return|if|while)\b[^=]*[^=!<>]=[^=]", "compare with `==`"),
+    ("is parameter and global", "", "rename the parameter: it hides the module's variable"),
     ("after 'case'", "", "each case has a block; several values are `case 1 | 2:`"),
     ("expected an indented block", "", "indent what belongs to it by four spaces; `pass` does "
      "nothing"),

@@ -184,6 +184,11 @@ def _undefined_problem(name: str, sites: list[str]) -> Problem:
     text = "add the object that defines it, or correct the name"
     if name.startswith(("__start_", "__stop_")):
         text = f"no object has a section named {name.split('_', 3)[-1]}"
+    elif name in ("memcpy", "memmove", "memset", "memcmp"):
+        text = "filling, copying and comparing call it: `from kernel.lib import memory` brings it"
+    elif name.startswith("kpy.rt."):
+        text = ("a program says itself what it does: `from kpy import rt`, and a function marked "
+                f"`@implements(rt.{name[7:]})`")
     return Problem("K0901", f"`{name}` is not defined", place=sites[0], notes=more, help=text)
 
 

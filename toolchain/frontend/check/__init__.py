@@ -24,6 +24,7 @@ from toolchain.frontend import effects, tree
 from toolchain.frontend import types as t
 from toolchain.frontend.check import (
     builtins,
+    calls,
     classes,
     const,
     functions,
@@ -226,6 +227,7 @@ def check_body(cx: Context, made: Signature) -> None:
     for param in function.params:
         b.frame.names[param.name] = param
         b.know(param)
+    calls.check_defaults(b, made)
     function.body = stmt.block(b, made.node.body)
     function.effects = b.effects
     if attrs.naked and not _is_assembly(function):

@@ -156,6 +156,10 @@ def _trunc(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
     if not _counted(b, node, 2):
         return b.poison(node)
     plain = vocabulary.PLAIN_TYPES.get(vocabulary_name(b, node.args[0]))    # u3 is fine here
+    if plain is None and vocabulary_name(b, node.args[1]) in vocabulary.PLAIN_TYPES:
+        value, wanted = map(ast.unparse, node.args)
+        return b.error("K0335", node, "`trunc` takes the type first, then the value",
+                       help=f"write `trunc({wanted}, {value})`")
     ty = plain or typeexpr.resolve(b.cx, b.scope, node.args[0])
     made = expr.value(b, node.args[1])
     if t.POISON in (ty, made.ty):

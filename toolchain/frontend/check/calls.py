@@ -304,7 +304,29 @@ def _default(b: Body, made: Signature, name: str, ty: t.Type, node: ast.AST) -> 
     b.frame = type(saved)(made.scope)
     done = expr.converted(b, made.defaults[name], ty, f"the default of `{name}`")
     b.frame = saved
+    if done.ty is not t.POISON and not _is_constant(done):
+        return b.error("K0501", made.defaults[name], f"the default of `{name}` is no constant",
+                       "a constant is needed here", help="Python would compute it once, where the "
+                       "function is defined; let callers pass it, or name a `Final`")
     return done
+
+
+def _is_constant(made: tree.Expr) -> bool:
+    while isinstance(made, tree.Convert):
+        made = made.operand
+    if isinstance(made, tree.Load) and isinstance(made.place, tree.GlobalPlace):
+        return made.place.global_.constant
+    return isinstance(made, tree.Const | tree.ConstData | tree.FnRef | tree.ZeroInit | tree.AddrOf)
+
+
+def check_defaults(b: Body, made: Signature) -> None:
+    """Report what is wrong with the defaults of a function's parameters, called or not."""
+    saved, b.out = b.out, []
+    types = {p.name: p.ty for p in made.function.params}
+    for name, node in made.defaults.items():
+        if name in types:
+            _default(b, made, name, types[name], node)
+    b.out = saved
 
 
 def _finish(b: Body, node: ast.Call | ast.expr, made: Signature, args: list[tree.Expr] | None,
@@ -388,6 +410,10 @@ def _attribute_call(b: Body, node: ast.Call, func: ast.Attribute, want: t.Type |
         if not require_layout(b, owner.ty, func):
             return b.poison(node)
         found = classes.method(b.cx, owner.ty, name)
+        if found is not None and any(n == "property" for n, _, _ in classes.decorators(
+                b.cx, Scope(found.module), found.node)):
+            return b.error("K0336", func, f"`{name}` is a @property", "it is read, not called",
+                           help=f"write `{ast.unparse(func)}`, without parentheses")
         if found is not None:
             return method(b, node, owner, found, node.args, node.keywords)
         field = owner.ty.fields.get(name)

@@ -14,9 +14,7 @@ Tests     tests/toolchain/test_messages.py
 from __future__ import annotations
 
 import ast
-import resource
 import sys
-from pathlib import Path
 from typing import Any
 
 from toolchain.frontend import types as t
@@ -36,7 +34,7 @@ from toolchain.frontend.modules import (
 from toolchain.frontend.tree import ConstValue, Loc, SymbolRef
 
 STEP_LIMIT = 5_000_000       # lines a constant may execute
-MEMORY_LIMIT = 512 << 20     # bytes more than the compiler has
+REPEAT_LIMIT = 1 << 26       # copies of a list or text that a constant may make of it at once
 BIGGEST = 1 << 4096          # no integer constant needs more; refuses 10**10**10 by its operands
 _SAFE = ("abs", "all", "any", "bool", "bytes", "bytearray", "dict", "divmod", "enumerate",
          "filter", "frozenset", "int", "isinstance", "len", "list", "map", "max", "min", "ord",
@@ -227,7 +225,7 @@ def _comptime_place(scope: Scope, error: Exception) -> tuple[tuple[str, Loc], ..
 
 
 def _limited(run: Any, *args: Any) -> Any:
-    """Run with bounds on lines and memory, so that a constant cannot hang the compiler."""
+    """Run with a bound on executed lines, so that a constant cannot hang the compiler."""
     steps = 0
 
     def count(frame: Any, event: str, arg: Any) -> Any:
@@ -238,18 +236,14 @@ def _limited(run: Any, *args: Any) -> Any:
                          "does its loop end?")
         return count
 
-    before, (soft, hard) = sys.gettrace(), resource.getrlimit(resource.RLIMIT_AS)
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    before = sys.gettrace()
     sys.settrace(count if before is None else before)
-    if soft == resource.RLIM_INFINITY:
-        resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY_LIMIT, hard))
     try:
         return run(*args)
     except MemoryError:
-        raise ConstError(f"this constant needs more than {MEMORY_LIMIT >> 20} MiB of memory",
+        raise ConstError("this constant needs more memory than there is",
                          "is a count mistyped?") from None
     finally:
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
         sys.settrace(before)
 
 
@@ -273,7 +267,29 @@ def _harmless(cx: Context, scope: Scope, node: ast.AST) -> bool:
             cx.error("K0503", scope, part, "@comptime code cannot do this",
                      help="it computes constants: no imports, no input or output")
             return False
+    for part in ast.walk(node):
+        if _copies(part) > REPEAT_LIMIT:
+            cx.error("K0503", scope, part, "these are too many copies to be meant",
+                     help=f"a constant repeats a list {REPEAT_LIMIT:,} times at most; is a count "
+                     "mistyped?")
+            return False
     return True
+
+
+def _copies(node: ast.AST) -> int:
+    """How often `[0] * 10**9` repeats its list; 0 for everything else."""
+    if not isinstance(node, ast.BinOp) or not isinstance(node.op, ast.Mult):
+        return 0
+    for items, count in ((node.left, node.right), (node.right, node.left)):
+        text = isinstance(items, ast.Constant) and isinstance(items.value, str | bytes)
+        if (text or isinstance(items, ast.List | ast.Tuple)) and all(isinstance(
+                part, ast.BinOp | ast.Constant | ast.operator) for part in ast.walk(count)):
+            try:
+                value = eval(compile(ast.Expression(count), "", "eval"))
+            except Exception:           # told where the constant runs
+                return 0
+            return value if isinstance(value, int) else 0
+    return 0
 
 
 # ---- declarations as Python values --------------------------------------------------------------
@@ -365,6 +381,10 @@ def infer(value: Any) -> t.Type | None:
 
 def to_data(value: Any, ty: t.Type) -> ConstValue:
     """`value` as constant data of type `ty`; raises ConstError with what does not fit."""
+    if isinstance(value, Symbol) and value.global_ is not None and value.global_.ty is ty:
+        raise ConstError(f"`{value.global_.name}` is a variable: its value is known at run time "
+                         "only", f"make a constant of it, `{value.global_.name}: Final = ...`, or "
+                         "set this variable in a function")
     if ty is t.LITERAL or ty is t.BOOL:
         if ty is t.BOOL and not isinstance(value, bool):
             raise ConstError(f"{value!r} is not a bool", "write True or False")

@@ -155,6 +155,11 @@ def _list(b: Body, node: ast.List, want: t.Type | None) -> tree.Expr:
 def _tuple(b: Body, node: ast.Tuple, want: t.Type | None) -> tree.Expr:
     if want is t.POISON:
         return b.poison(node)
+    if isinstance(want, t.SliceType | t.ArrayType):
+        items = ", ".join(map(ast.unparse, node.elts[:4])) + ", ..." * (len(node.elts) > 4)
+        return b.error("K0308", node, f"expected `{want.name}`, found a tuple",
+                       help="a tuple is no sequence: make an array of it, `x: "
+                       f"Array[{want.elem.name}, {len(node.elts)}] = [{items}]`")
     if len(node.elts) > t.TUPLE_LIMIT:
         return b.error("K0307", node, f"a tuple holds {t.TUPLE_LIMIT} values at most, not "
                        f"{len(node.elts)}", help="fill an Array or a @struct")
@@ -257,6 +262,8 @@ def declared(b: Body, node: ast.expr, meaning: Any) -> tree.Expr:
         return function_ref(b, node, made) if made is not None else b.poison(node)
     text = ast.unparse(node)
     if isinstance(meaning, Vocabulary):
+        if meaning.made == "unreachable":
+            b.flow = None               # as it was meant
         return b.error("K0320", node, f"`{text}` is not a value", help=_vocabulary_help(text))
     if isinstance(meaning, Class | Alias | Parameter):
         made = typeexpr.resolve(b.cx, b.scope, node) if isinstance(meaning, Class) and (

@@ -265,7 +265,9 @@ def _parameters(cx: Context, made: Signature, owner: t.NominalType | None, decl:
                 rest = f", and {len(untyped) - 1} more" if len(untyped) > 1 else ""
                 rest += ", and so does the result" if made.node.returns is None else ""
                 cx.error("K0217", scope, arg, f"parameter `{arg.arg}` needs a type{rest}",
-                         help="for example `" + ", ".join(f"{a.arg}: u32" for a in untyped) + "`")
+                         help="it has no `self`: remove it, or remove @staticmethod"
+                         if static and arg.arg == "self" else
+                         "for example `" + ", ".join(f"{a.arg}: u32" for a in untyped) + "`")
             ty = t.POISON
         elif (erased := _erased(cx, scope, arg.annotation)) is not None:
             made.erased[arg.arg] = erased

@@ -93,6 +93,8 @@ def comparison(left: t.Type, right: t.Type, left_node: ast.AST, right_node: ast.
     if isinstance(left, t.IntType) and isinstance(right, t.IntType):
         wide = t.int_type(min(64, max(left.bits, right.bits) * 2), True)
         return f"convert both to `{wide.name}`"
+    if isinstance(left, t.TupleType):
+        return "compare what is in them one by one: `a[0] == b[0] and a[1] == b[1]`"
     if isinstance(odd, t.PtrType) and t.LITERAL in both:
         return f"null is `None`: write `{text} is None`"
     if isinstance(left, t.EnumType) and left.is_flags and not isinstance(right, t.EnumType):

@@ -195,6 +195,7 @@ def _raise(b: Body, node: ast.Raise) -> None:
     loc = b.loc(node)
     if node.cause is not None:
         b.error("K0602", node, "`raise ... from` is not kpy", help="an error is one number")
+        b.flow = None
         return
     code = _error_code(b, node)
     if code is None:

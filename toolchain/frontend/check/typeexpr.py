@@ -188,6 +188,8 @@ def _optional(cx: Context, scope: Scope, node: ast.BinOp) -> t.Type:
     if ty is not t.POISON:
         cx.error("K0305", scope, node, f"`{ty.name} | None` is not a type: only `Ptr` has a null",
                  help=f"write `Ptr[{ty.name}] | None`" if isinstance(ty, t.StructType) else
+                 "a table has all its functions: give it one that does nothing, or that raises"
+                 if isinstance(ty, t.FnType) else
                  "return a bool beside the value, or raise Errno in a @throws function")
     return t.POISON
 
