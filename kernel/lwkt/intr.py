@@ -347,18 +347,15 @@ def _throttled(timer: Ptr[systimer.Systimer]) -> None:
 
 
 def _emergency(unused: u64) -> None:
-    """Calls all handlers of its CPU at each tick."""
-    crit.crit_enter()
+    """Calls all handlers of its CPU at each tick; one that comes meanwhile is left out."""
     while True:
         for vector in range(VECTORS):
             info = gd.intr.info[vector]
             if info is None or info.running:
                 continue
-            crit.crit_exit()
             for handler in info.handlers:
                 if not handler.nopoll:
                     handler.func(handler)
-            crit.crit_enter()
         sleepq.lwkt_sleep("poll")
 
 

@@ -222,7 +222,7 @@ def lksleep(ident: u64, lk: Ptr[Lock], how: sleepq.SleepFlag, wmesg: Str, timo: 
 
 def held(lk: Ptr[Lock]) -> bool:
     """Whether this thread holds it alone."""
-    return lk.owner is curthread()
+    return lk.owner is curthread()      # races: only this thread makes itself the owner, or not
 
 
 @may_block

@@ -12,7 +12,7 @@ Source    DragonFly sys/platform/pc64/x86_64/ipl.s (design)
 """
 from typing import Final
 
-from kpy import noinline, recursive
+from kpy import compiler_fence, noinline, recursive
 
 from kernel.lwkt import intr, ipiq, systimer
 from kernel.lwkt.globaldata import (
@@ -41,10 +41,13 @@ def splz() -> None:
     """Work off what is pending (Z1).  Thread context; the caller is in no handler (Z2)."""
     td = curthread()
     td.nest_count += 1
-    td.critcount += 1
-    while run_pending():
-        pass
-    td.critcount -= 1
+    while True:
+        td.critcount += 1
+        run_pending()
+        td.critcount -= 1
+        compiler_fence()
+        if gd.reqflags.load_relaxed() & RQF_PENDING == 0:       # crit C1
+            break
     td.nest_count -= 1
 
 

@@ -139,13 +139,11 @@ def _place(timer: Ptr[Systimer], cpu: Ptr[Globaldata]) -> None:
 
 
 def _add_here(arg: u64, unused: u64) -> None:
-    """On the timer's CPU."""
+    """On the timer's CPU, in a critical section as all messages are."""
     timer = pointer_at(Systimer, VirtAddr(arg))     # safe: storage stays until delete()
-    crit.crit_enter()
     _insert(timer)
     if gd.timers.nested == 0:
         _arm()
-    crit.crit_exit()
 
 
 def _insert(timer: Ptr[Systimer]) -> None:

@@ -11,7 +11,8 @@ once it would pass the limit it is replaced by an exact sum over the CPUs.
 Invariants
   Y1  Of one CPU alone the numbers mean nothing (it frees what others allocated); sum() is exact
       when no CPU allocates or frees.
-  Y2  A type holds more than its limit by at most LOOSE for each CPU.
+  Y2  A type holds more than its limit by at most LOOSE for each CPU: loosememuse lacks no grant
+      but those that were under way when it was replaced.
   Y3  uses[0] is no type's, and grants nothing: a type that has no number yet has to ask admit().
 Locking   [l] `lock`   [o] the CPU, in a critical section   [a] atomic   [I] fixed after attach()
 Tests     tests/unit/mem/test_malloc_type.py
@@ -67,7 +68,7 @@ class MallocType:
     name: Str               # [I] for people
     limit: u64              # bytes; 0 before attach(): a tenth of memory
     loosememuse: Atomic[u64]    # [a] bytes granted, at least
-    index: u8               # [I] 0 before attach()
+    index: Atomic[u8]       # [a] 0 before attach(); set after `limit`
 
 
 types: Array[Ptr[MallocType] | None, MAX_TYPES]     # [l] 0 is nobody's
@@ -92,7 +93,7 @@ def init_cpu(cpu: u32) -> None:
 @inline
 def mine(kind: Ptr[MallocType]) -> Ptr[Use]:
     """This CPU's counters of a type."""
-    return ref(uses[kind.index])
+    return ref(uses[kind.index.load_acquire()])
 
 
 def admit(kind: Ptr[MallocType], size: u64) -> bool:
@@ -101,7 +102,7 @@ def admit(kind: Ptr[MallocType], size: u64) -> bool:
     Context  any; no spinlock.
     """
     crit.crit_enter()
-    if kind.index == 0:
+    if kind.index.load_acquire() == 0:
         attach(kind)
     fits = mine(kind).loose_left >= size or _grant(kind, size)
     crit.crit_exit()
@@ -129,15 +130,19 @@ def discount(kind: Ptr[MallocType], size: u64) -> None:
 def _grant(kind: Ptr[MallocType], size: u64) -> bool:
     """Let this CPU have LOOSE bytes, or, near the limit, what is just asked for."""
     wanted = max(size, LOOSE)
-    if kind.loosememuse.add(wanted, order="relaxed") + wanted > kind.limit:
+    before = kind.loosememuse.add(wanted, order="relaxed") + wanted
+    if before > kind.limit:
         now = sum(kind)
         granted = now.memuse + now.loosememuse
+        given = wanted
         if granted + wanted > kind.limit:
-            wanted = size                           # Y2: others may hold grants they never use
-        if now.memuse + wanted > kind.limit:
-            kind.loosememuse.store(granted)
+            given = size                            # Y2: others may hold grants they never use
+        if now.memuse + given > kind.limit:
+            given = 0
+        kind.loosememuse.cas(before, granted + given)   # not over what others have added since
+        if given == 0:
             return False
-        kind.loosememuse.store(granted + wanted)
+        wanted = given
     use = mine(kind)
     use.memuse = wrapping(use.memuse + wanted)
     use.loose_left += wanted
@@ -147,14 +152,14 @@ def _grant(kind: Ptr[MallocType], size: u64) -> bool:
 def attach(kind: Ptr[MallocType]) -> None:
     """Give a type its number, and its limit if it has none."""
     with lock:
-        if kind.index != 0:
+        if kind.index.load_relaxed() != 0:
             return
         for i in range(1, MAX_TYPES):
             if types[i] is None:
                 types[i] = kind
                 if kind.limit == 0:
                     kind.limit = default_limit
-                kind.index = trunc(u8, i)
+                kind.index.store(trunc(u8, i), order="release")
                 return
     panic(f"malloc type {kind.name}: there are {MAX_TYPES - 1} already")
 
@@ -164,7 +169,7 @@ def detach(kind: Ptr[MallocType]) -> None:
 
     Panics   it has memory in use.
     """
-    if kind.index == 0:
+    if kind.index.load_acquire() == 0:
         return
     assert sum(kind).inuse == 0, "memory of this type is in use"
     forget(kind)
@@ -173,31 +178,35 @@ def detach(kind: Ptr[MallocType]) -> None:
 def sum(kind: Ptr[MallocType]) -> Sum:
     """The counters of all CPUs together (Y1)."""
     total = Sum()
-    if kind.index == 0:
+    index = kind.index.load_acquire()
+    if index == 0:
         return total
     frees: u64 = 0
     for cpu in globaldata.numbers():
         theirs = cpu_uses[cpu]
         if theirs is not None:
-            use = ref(theirs[kind.index])
-            # races: Y1, they count on meanwhile
-            total.memuse = wrapping(total.memuse + use.memuse - use.loose_left)
+            use = ref(theirs[index])
+            loose = use.loose_left                      # races: Y1, they count on meanwhile
+            total.memuse = wrapping(total.memuse + use.memuse - loose)      # races: likewise
             total.calls += use.calls                    # races: likewise
-            total.loosememuse += use.loose_left         # races: likewise
+            total.loosememuse += loose
             frees += use.frees                          # races: likewise
     total.inuse = wrapping(total.calls - frees)
+    if total.memuse >> 63 != 0:     # less than nothing: a free was seen, and not its grant
+        total.memuse = 0
     return total
 
 
 def forget(kind: Ptr[MallocType]) -> None:
     """End a type whose memory is gone, whatever was still counted as in use."""
-    if kind.index == 0:
+    index = kind.index.load_acquire()
+    if index == 0:
         return
     with lock:
         for cpu in globaldata.numbers():
             theirs = cpu_uses[cpu]
             if theirs is not None:
-                theirs[kind.index] = Use()
-        types[kind.index] = None
-        kind.index = 0
+                theirs[index] = Use()
         kind.loosememuse.store(0)
+        types[index] = None
+        kind.index.store(0, order="release")

@@ -310,7 +310,7 @@ def _quick(zindex: u8, kind: Ptr[MallocType]) -> Ptr[u8] | None:
     chunk = zone.lchunks
     if chunk is None:
         return None
-    use = kind.index
+    use = kind.index.load_relaxed()
     left, short = sub_borrow(malloc_type.uses[use].loose_left, zone.chunk_size)
     if short:
         return None
@@ -470,7 +470,7 @@ def free_address(address: u64, kind: Ptr[MallocType]) -> None:
             chunk = pointer_at(Chunk, VirtAddr(address))
             chunk.next = zone.lchunks
             zone.lchunks = chunk
-            use = kind.index
+            use = kind.index.load_relaxed()
             malloc_type.uses[use].frees = wrapping(malloc_type.uses[use].frees + 1)
             malloc_type.uses[use].memuse = wrapping(malloc_type.uses[use].memuse - zone.chunk_size)
             nused = zone.nused - 1

@@ -12,8 +12,8 @@ Invariants
   M2  A mount holds its root entry, the place it covers, and through it the mount below.
   M3  A mount is taken out of the list, with nobody referring to it, before its file system is
       told to unmount.
-Locking   [l] `lock`   [a] atomic   [I] fixed after mount()   [m] `changing`, a lock for a whole
-          mount() or unmount()
+Locking   [l] `lock`, and `changing` to change   [a] atomic   [I] fixed after mount()
+          [m] `changing`, a lock for a whole mount() or unmount()
 Tests     tests/guest/files.py
 Source    DragonFly sys/sys/mount.h, sys/kern/vfs_mount.c, vfs_syscalls.c sys_mount() (design)
 """
@@ -234,11 +234,10 @@ def listing() -> Ptr[lockmgr.Lock]:
 
 
 def _covers_any(ncp: Ptr[namecache.Namecache]) -> bool:
-    """Whether a mount lies on the entry, seen through any mount."""
-    with lock.shared():
-        for mp in _mounts:
-            if mp.covered.ncp is ncp:
-                return True
+    """Whether a mount lies on the entry, seen through any mount.  By who holds `changing`."""
+    for mp in _mounts:
+        if mp.covered.ncp is ncp:
+            return True
     return False
 
 

@@ -18,8 +18,9 @@ Invariants
   E2  holds counts who uses the entry: handles, children, mounts on it.  An entry whose holds were
       0 under the locked bucket, with the counter moved, and that was made GONE there, will not be
       used again.
-  E3  RESOLVED: vp is what the name stands for, None for nothing; changed under the entry's lock,
-      by who has locked the directory too; read under `spin`.  vp is a reference.
+  E3  RESOLVED: vp is what the name stands for, None for nothing.  It gets there under the entry's
+      lock, stays, and vp is changed by who has locked the directory alone; read under `spin`.  vp
+      is a reference.
   E4  An entry that is not held and has no children is in its CPU's queue; so is every other: the
       queue is looked through, not searched.
   E5  Locks: the entry's lock before buckets; two buckets by address; a queue before a bucket, and
@@ -336,10 +337,10 @@ def _resolve(ncp: Ptr[Namecache]) -> None:
 
 @may_block
 def setvp(ncp: Ptr[Namecache], vp: Ptr[Vnode] | None) -> None:
-    """The name stands for `vp` from now on, or for nothing: by one who has changed the directory,
-    and still has it locked.  The reference becomes the entry's."""
-    with ncp.lock:
-        _set(ncp, vp)
+    """The name, which is RESOLVED, stands for `vp` from now on, or for nothing: by one who has
+    changed the directory, and still has it locked.  The reference becomes the entry's."""
+    kassert(ncp.flags.load() & RESOLVED != 0)
+    _set(ncp, vp)
 
 
 @may_block

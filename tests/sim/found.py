@@ -38,4 +38,16 @@ FOUND = [
     ("renamed", "random:0:0:100000:743",
      "calls.rename() made the entry of the new name stand for nothing before it moved the other "
      "one there: for a while there was no file of that name"),
+    ("periodic", "random:0:0:100000:439",
+     "splz() looked at what is pending, then lowered the depth of critical sections: what came "
+     "between the two was noted, and served by nobody until the next section ended"),
+    ("first_use", "race-random:0:0:100000:1",
+     "malloc_type.attach() set a type's number, which others read without a lock, and its limit in "
+     "no order"),
+    ("limited", "random:0:0:100000:258",
+     "malloc_type.sum() read a grant's two numbers while they changed: near the limit an overflow "
+     "stopped the kernel"),
+    ("granted_while_summed", "random:0:0:100000:272",
+     "malloc_type._grant() replaced the number of bytes granted by a sum, and lost what others had "
+     "added since; sum() read what is loose twice"),
 ]

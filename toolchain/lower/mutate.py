@@ -22,14 +22,14 @@ weaken-order     a sequentially consistent store is one with order release
 split-rmw        an atomic read-modify-write is a load, then a store
 blind-cas        a compare-and-swap stores without comparing, and says that it did
 skip-recheck     a condition on shared memory that keeps a loop going is taken to end it; one that
-                 is looked at again after an interlock (tsleep_interlock, intr_disable, a full
-                 fence) is taken to hold, or not to
+                 is looked at again after an interlock (tsleep_interlock, intr_disable, mutex.lock,
+                 spin.trylock, a full fence) is taken to hold, or not to
 no-lock          a lock, token or critical section is not taken, nor let go of
 release-early    ... let go of at once
 move-store       the last store before a release (an atomic operation with an order, a call that
                  lets a lock go or sends) is done after it; not stores to per-CPU storage
 forget-doorbell  forget-wakeup  forget-message  forget-poll  forget-wait  forget-disable
-forget-invalidate                              a call with that purpose is left out
+forget-invalidate  forget-hold  forget-drop    a call with that purpose is left out
 
 Of a function's own storage, of what only tells (kernel.lwkt.ktr) and of assertions nothing is
 changed.  What holds afterwards: C1..C6, as before; the instrumentation comes later.
@@ -54,6 +54,8 @@ PAIRS = {f"{LWKT}{taken}": f"{LWKT}{given}" for taken, given in {
     "spin.Spinlock.__enter__": "spin.Spinlock.__exit__",
     "spin.SharedSide.__enter__": "spin.SharedSide.__exit__",
     "token.gettoken": "token.reltoken", "token.Token.__enter__": "token.Token.__exit__",
+    "lockmgr.Lock.__enter__": "lockmgr.Lock.__exit__",
+    "lockmgr.SharedSide.__enter__": "lockmgr.SharedSide.__exit__",
 }.items()} | {"kernel.mem.slab._enter": "kernel.mem.slab._leave"}
 FORGET = {
     "doorbell": (f"{MACHINE}ipi_send", f"{LWKT}ipiq._ring"),
@@ -65,6 +67,10 @@ FORGET = {
              f"{LWKT}splz.crit_exit_pending"),
     "wait": (f"{LWKT}ipiq.wait", f"{LWKT}cpusync._wait_for_all", "kernel.mem.kva._wait_for",
              "kernel.mem.kmalloc_obj._wait_for_grace"),
+    "hold": ("kernel.fs.hammer2.chain.hold", "kernel.vfs.namecache.hold", "kernel.vfs.vnode.vref"),
+    "drop": ("kernel.fs.hammer2.chain.drop", "kernel.fs.hammer2.inode.drop",
+             "kernel.fs.hammer2.io.bqrelse", "kernel.io.buf.brelse", "kernel.vfs.namecache.drop",
+             "kernel.vfs.vnode.vrele"),
     "disable": (f"{MACHINE}intr_disable",),
     "invalidate": (f"{MACHINE}pmap_invalidate",),
 }
@@ -371,7 +377,8 @@ def _callee(ins: cfg.Ins) -> str | None:
 def _is_interlock(ins: cfg.Ins) -> bool:
     if isinstance(ins, cfg.Fence):
         return ins.order == "seq_cst"
-    return _callee(ins) in (f"{LWKT}sleepq.tsleep_interlock", f"{MACHINE}intr_disable")
+    return _callee(ins) in (f"{LWKT}sleepq.tsleep_interlock", f"{LWKT}mutex.lock",
+                            f"{LWKT}spin.trylock", f"{MACHINE}intr_disable")
 
 
 def _whole(slot: cfg.Slot) -> cfg.Mem:

@@ -819,7 +819,11 @@ __asm__(".text\n.weak \"kernel.mem.page.wait\"\n"
 #define CONTRACT(name) __asm__("kernel.machine.contract." name)
 
 void intr_disable(void) CONTRACT("intr_disable");
-void intr_disable(void) { if (S.cur) S.cur->takes = 0; }
+void intr_disable(void) {
+    if (!S.cur) return;
+    if (S.cur->takes && pending(S.cur)) point(0, 0, 0);     /* what comes just before */
+    S.cur->takes = 0;
+}
 
 void intr_enable(void) CONTRACT("intr_enable");
 void intr_enable(void) {
@@ -885,12 +889,12 @@ static uint64_t table_step(uint64_t va, bool shared) {
     return page;
 }
 
-/* Serialized for each 2 MiB, says the contract: as if it wrote a word of them (X10). */
+/* Serialized for each 2 MiB of addresses, says the contract: as if it wrote a word of them (X10). */
 bool pmap_enter(uint64_t va, uint64_t pa, uint32_t prot) CONTRACT("pmap_enter");
 bool pmap_enter(uint64_t va, uint64_t pa, uint32_t prot) {
     (void)prot;
     uint64_t page = table_step(va, true);
-    if (S.cur && S.races) raced(S.cur, 1, (uintptr_t)&S.table[page / 512 * 512] + 1, WRITES);
+    if (S.cur && S.races) raced(S.cur, 1, (uintptr_t)(va >> 21 << 21) + 1, WRITES);
     S.table[page] = pa;
     return true;
 }

@@ -38,6 +38,7 @@ from tests.sim import heap, world
 UNSAFE: Final = True        # the disk finds buffers by address
 
 BLOCK: Final = 4096
+HALF: Final = 2048          # a smaller block, and what an object has behind its last whole one
 BLOCKS: Final = 4           # of each object
 VECTOR: Final = 5
 LATE: Final = 1             # of _disk(): it answers the last request first
@@ -55,6 +56,7 @@ right: Atomic[u32]                      # blocks that readers were given
 info: intr.IntrInfo = zeroed(intr.IntrInfo)
 handler: intr.Handler = zeroed(intr.Handler)
 waited: Bio = zeroed(Bio)
+twin: u64 = 1               # see one_bucket
 
 
 # --- The disk -------------------------------------------------------------------------------
@@ -87,7 +89,7 @@ def _next(late: bool) -> Ptr[Bio] | None:
 def _answer(request: Ptr[Bio]) -> None:
     if broken.load() != 0:
         request.error = EIO
-    elif request.length == BLOCK:
+    elif request.length <= BLOCK:
         _fill(buf.of(request))
     else:
         cluster = pointer_at(Cluster, VirtAddr(request.track[0].info))
@@ -97,6 +99,7 @@ def _answer(request: Ptr[Bio]) -> None:
 
 
 def _fill(bp: Ptr[Buf]) -> None:
+    assert bp.offset + bp.size <= bp.bo.size, "behind the end"
     reads.add(1)
     _first_word(bp).value = _stamp(bp.bo, bp.offset)
 
@@ -141,7 +144,7 @@ def _up() -> None:
     buf.M_BUF.limit = heap.MIB
     malloc_type.attach(buf.M_BUF)
     for i in range(len(objects)):
-        buf.init_object(objects[i], _strategy, BLOCKS * BLOCK, 2 * BLOCK, 0)
+        buf.init_object(objects[i], _strategy, BLOCKS * BLOCK + HALF, 2 * BLOCK, 0)
 
 
 def _up_and_filled() -> None:
@@ -192,16 +195,17 @@ def _all_gone() -> None:
 
 
 @may_block
-def _read(which: u32, block: u64, ahead: u32 = 0) -> bool:
+def _read(which: u32, block: u64, ahead: u32 = 0, size: u32 = BLOCK) -> bool:
     """Read a block and look at it; False if the disk failed."""
     bo = ref(objects[which])
     try:
-        bp = buf.breadn(bo, block * BLOCK, BLOCK, ahead) if ahead != 0 else \
-            buf.bread(bo, block * BLOCK, BLOCK)
+        bp = buf.breadn(bo, block * size, size, ahead) if ahead != 0 else \
+            buf.bread(bo, block * size, size)
     except Errno as e:
         assert e.code == EIO and damaged, "the disk did not fail"
         return False
-    assert _first_word(bp).value == _stamp(bo, block * BLOCK), "another block's data"
+    assert bp.size == size
+    assert _first_word(bp).value == _stamp(bo, block * size), "another block's data"
     right.add(1)
     buf.brelse(bp)
     return True
@@ -279,6 +283,49 @@ def interrupting_disk() -> None:
     world.thread(_read_up, 2, 1)
 
 
+def _read_many(unused: u64) -> None:
+    """Of two sizes; only so much stays as there is room for."""
+    for block in range(BLOCKS):
+        _read(0, block)
+    assert buf.total_bytes() <= 2 * BLOCK, "more stays than there is room for"
+    for block in range(3):
+        _read(1, block, 0, HALF)
+    assert buf.total_bytes() <= 2 * BLOCK, "more stays than there is room for"
+    _leave()
+
+
+def blocks_of_two_sizes() -> None:
+    """One reads more than there is room for, in blocks of two sizes."""
+    _with_buffers(1)
+    world.thread(_read_many, 0, 0)
+    world.thread(_disk, 0, 1)
+
+
+def _up_and_look_for_twin() -> None:
+    """A block that falls into the bucket of the first one."""
+    global twin
+    _up()
+    bucket = buf._bucket(objects[0], 0)
+    while buf._bucket(objects[0], twin * BLOCK) is not bucket:
+        twin += 1
+    objects[0].size = (twin + 1) * BLOCK
+
+
+def _read_twins(first: u64) -> None:
+    _read(0, twin * first)
+    _read(0, twin * (1 - first))
+    _leave()
+
+
+def one_bucket() -> None:
+    """Two blocks fall into one bucket."""
+    _with_buffers(2)
+    world.start_with(_up_and_look_for_twin)
+    world.thread(_read_twins, 0, 0)
+    world.thread(_read_twins, 1, 1)
+    world.thread(_disk, 0, 2)
+
+
 # --- Errors ---------------------------------------------------------------------------------
 
 
@@ -333,6 +380,38 @@ def read_ahead() -> None:
     world.clocks()
     world.thread(_read_on, 3, 0)
     world.thread(_read_on, 3, 1)
+    world.thread(_disk, 0, 2)
+
+
+def _read_on_alone(unused: u64) -> None:
+    """What is read ahead is there without another asking; what lies behind the end is not read."""
+    _read(0, 0, 2)
+    while reads.load() < 3:
+        world.wait()
+    for block in range(1, BLOCKS):
+        _read(0, block, 2)
+    _leave()
+
+
+def read_ahead_alone() -> None:
+    """One reads on to the end."""
+    _with_buffers(1)
+    world.clocks()
+    world.thread(_read_on_alone, 0, 0)
+    world.thread(_disk, 0, 1)
+
+
+def _read_one_and_on(unused: u64) -> None:
+    _read(0, 0, 1)
+    _leave()
+
+
+def wanted_while_read_ahead() -> None:
+    """A block is asked for at the moment in which another begins to read it ahead."""
+    _with_buffers(2)
+    world.clocks()
+    world.thread(_read_one_and_on, 0, 0)
+    world.thread(_read_one, 1, 1)
     world.thread(_disk, 0, 2)
 
 

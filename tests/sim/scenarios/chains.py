@@ -2,9 +2,10 @@
 """HAMMER2's tree in memory: looked up by several while others let go of it and it is thrown away.
 
 The volume is a physical buffer of a few blocks, as a medium holds them, without check codes (which
-would be most of the steps): the array of a PFS's root has two indirect blocks and an inode, below
-them lie inodes, one of them a file with a plain block, a compressed one and a hole, and one that is
-damaged.  A read sleeps until one of two disk heads answers; they begin at either end.
+would be most of the steps): the array of a PFS's root has two indirect blocks, one that is damaged,
+and an inode; below them lie inodes: one of them damaged, one a file with a plain
+block, a compressed one, a hole and two damaged ones.  A read sleeps until one of two disk heads
+answers; they begin at either end.
 
 Covers    kernel/fs/hammer2/chain.py C1 to C6, inode.py N1, N2, scratch.py, strategy.py
 """
@@ -16,6 +17,7 @@ from kpy import (
     Errno,
     Ptr,
     address_of,
+    i32,
     le16,
     le64,
     may_block,
@@ -30,9 +32,9 @@ from kpy import (
 
 from kernel.fs.hammer2 import chain, inode, io, mount, ondisk, pfs, scratch, strategy
 from kernel.fs.hammer2.chain import Chain, Cursor
-from kernel.fs.hammer2.ondisk import PBUFSIZE, Blockref, BrefType, Comp, ObjType
+from kernel.fs.hammer2.ondisk import PBUFSIZE, Blockref, BrefType, Check, Comp, ObjType
 from kernel.fs.hammer2.validate import Tree
-from kernel.lib.errno import EIO, ENOENT
+from kernel.lib.errno import EIO, ENOENT, ENOMEM
 from kernel.lib.views import view
 from kernel.lwkt import sleepq
 from kernel.mem import malloc_type
@@ -41,16 +43,18 @@ from tests.sim import heap, world
 UNSAFE: Final = True        # addresses are compared, and slept on
 
 RADIX: Final[u64] = 10      # all blocks have 1 KiB
-LAST: Final[u64] = 0xFF     # the greatest key that is asked for
 NEAR: Final[u64] = 1        # keys: below the first indirect block
 FILE: Final[u64] = 2
 BAD: Final[u64] = 3         # an inode that is none
 FAR: Final[u64] = 0x12      # below the second
-TOP: Final[u64] = 0x20      # in the root itself
-KEYS: Final = 0x21
+TOP: Final[u64] = 0x30      # in the root itself
+KEYS: Final = 0x31
 ALL: Final = 100_000        # a limit that throws nothing away
 MAX: Final = 4              # reads at a time
 PLAIN: Final[u64] = 0x1234_5678_9ABC_DEF0
+TORN: Final[u64] = 3 * PBUFSIZE     # where the file is damaged
+WRONG: Final[u64] = 4 * PBUFSIZE    # and has a check code, which is wrong
+FEW: Final[u64] = 4000              # bytes: a path to one inode, not two
 ASKED: Final = 1
 ANSWERED: Final = 2
 
@@ -97,20 +101,28 @@ def _inode(block: u64, key: u64) -> Ptr[ondisk.Inode]:
 def _make_volume() -> None:
     _ref(0, BrefType.INDIRECT, 0, 4, 1)
     _ref(128, BrefType.INDIRECT, 0x10, 4, 2)
-    _ref(256, BrefType.INODE, TOP, 0, 3)
+    _ref(256, BrefType.INDIRECT, 0x20, 4, 11)
+    _ref(384, BrefType.INODE, TOP, 0, 3)
     _inode(3, TOP)
     _ref(1 << RADIX, BrefType.INODE, NEAR, 0, 4)
     _ref((1 << RADIX) + 256, BrefType.INODE, FILE, 0, 5)
     _ref((1 << RADIX) + 384, BrefType.INODE, BAD, 0, 6)
     _ref((2 << RADIX) + 128, BrefType.INODE, FAR, 0, 7)
+    _ref(11 << RADIX, BrefType.DATA, 0x20, 0, 8)        # which may not stand there
     _inode(4, NEAR)
     _inode(7, FAR)
     file = _inode(5, FILE)
     file.op_flags = 0
-    file.size = 3 * PBUFSIZE
+    file.size = 5 * PBUFSIZE
     _ref((5 << RADIX) + 512, BrefType.DATA, 0, 16, 8)
     packed = _ref((5 << RADIX) + 640, BrefType.DATA, PBUFSIZE, 16, 9)
     packed.methods.comp = u8(Comp.LZ4)
+    torn = _ref((5 << RADIX) + 768, BrefType.DATA, 3 * PBUFSIZE, 16, 10)
+    torn.methods.comp = u8(Comp.LZ4)
+    wrong = _ref((5 << RADIX) + 896, BrefType.DATA, 4 * PBUFSIZE, 16, 8)
+    wrong.methods.check = u8(Check.ISCSI32)
+    image[10 << RADIX] = 1              # a token, and none of the literals it announces
+    image[(10 << RADIX) + 4] = 0x80
     for i in range(8):
         image[(8 << RADIX) + i] = u8(PLAIN >> (8 * i) & 0xFF)
         image[(9 << RADIX) + 5 + i] = u8(PLAIN >> (8 * i) & 0xFF)
@@ -347,7 +359,7 @@ def _go_through(cpu: u64) -> None:
     try:
         chain.lookup_init(cursor)
         try:
-            more = chain.lookup(cursor, 0, LAST)
+            more = chain.lookup(cursor, 0, u64.MAX)
             while more:
                 key = u64(cursor.bref.key)
                 assert key > before, "C5"
@@ -357,7 +369,8 @@ def _go_through(cpu: u64) -> None:
                     block = chain.child(cursor)
                     _use(block, key, cpu)
                     chain.drop(block)
-                more = chain.next(cursor, LAST)
+                more = chain.next(cursor, u64.MAX)
+            assert cursor.error == EIO, "a damaged block was not noticed"
         finally:
             chain.lookup_done(cursor)
     except Errno:
@@ -377,9 +390,9 @@ def iteration() -> None:
 
 
 def _break_and_mend(unused: u64) -> None:
-    """From one step to another, reads fail."""
+    """For a while, reads fail."""
     broken.store(1)
-    world.point()
+    _look_up(NEAR, 0)
     broken.store(0)
     _look_up_again(0)
 
@@ -392,7 +405,7 @@ def _look_up_again(cpu: u64) -> None:
     _leave()
 
 
-def read_errors() -> None:
+def blocks_unreadable() -> None:
     """Any of the reads fails; who asks again has the block."""
     global may_fail
     _with_volume(2, ALL)
@@ -405,8 +418,8 @@ def read_errors() -> None:
 
 
 @may_block
-def _read_file(offset: u64, expected: u64) -> None:
-    """Eight bytes of the file."""
+def _read_file(offset: u64, expected: u64) -> i32:
+    """Eight bytes of the file; 0, or the error."""
     bytes_: Array[u8, 8]
     try:
         ip = inode.get(pmp, FILE)
@@ -414,16 +427,19 @@ def _read_file(offset: u64, expected: u64) -> None:
             assert strategy.read(ip, offset, bytes_) == 8
         finally:
             inode.drop(ip)
-    except Errno:
-        panic("the file was not read")
+    except Errno as e:
+        assert may_fail or offset >= TORN, "the file was not read"
+        return e.code
     value: u64 = 0
     for i in range(8):
         value |= u64(bytes_[i]) << (8 * i)
     assert value == expected
+    return 0
 
 
 def _read_packed(unused: u64) -> None:
-    _read_file(PBUFSIZE, PLAIN)
+    for _ in range(2):
+        _read_file(PBUFSIZE, PLAIN)
     _leave()
 
 
@@ -448,18 +464,126 @@ def file_decompressed() -> None:
 
 
 def _miss(unused: u64) -> None:
-    """There is no such inode."""
+    """What there is not, what is damaged, and the root."""
     try:
         inode.drop(inode.get(pmp, NEAR + 6))
         panic("found what there is not")
     except Errno as e:
         assert e.code == ENOENT
-    _read_file(0, PLAIN)
+    try:
+        inode.drop(inode.get(pmp, BAD))
+        panic("found what is damaged")
+    except Errno as e:
+        assert e.code == EIO
+    try:
+        inode.drop(inode.get(pmp, ondisk.ROOT_INUM))
+    except Errno:
+        panic("no root")
     _leave()
 
 
-def inode_missing() -> None:
-    """One asks for an inode that there is not, beside one who reads a file."""
+def inodes_missed() -> None:
+    """One asks for inodes that cannot be had, beside one who reads a file."""
     _with_volume(2, 0)
     world.thread(_miss, 0, 0)
     world.thread(_read_all, 1, 1)
+
+
+def _read_torn(unused: u64) -> None:
+    assert _read_file(TORN, 0) == EIO
+    assert _read_file(PBUFSIZE, PLAIN) == 0
+    _leave()
+
+
+def _read_wrong(unused: u64) -> None:
+    assert _read_file(WRONG, 0) == EIO
+    _leave()
+
+
+def file_wrong() -> None:
+    """A block of a file is not what its check code says."""
+    _with_volume(1, ALL)
+    world.thread(_read_wrong, 0, 0)
+
+
+def file_damaged() -> None:
+    """Two read a block that cannot be decompressed, and the one before it."""
+    _with_volume(2, ALL)
+    world.thread(_read_torn, 0, 0)
+    world.thread(_read_torn, 1, 1)
+
+
+def _break_file(unused: u64) -> None:
+    """The inode is in memory when the reads begin to fail."""
+    try:
+        ip = inode.get(pmp, FILE)
+        broken.store(1)
+        assert _read_file(0, PLAIN) == EIO
+        broken.store(0)
+        assert _read_file(0, PLAIN) == 0
+        inode.drop(ip)
+    except Errno:
+        panic("the disk did not fail yet")
+    _leave()
+
+
+def _read_until_right(unused: u64) -> None:
+    while _read_file(PBUFSIZE, PLAIN) != 0:
+        world.wait()
+    _leave()
+
+
+def file_read_errors() -> None:
+    """Reads of a file's blocks fail for a while."""
+    global may_fail
+    _with_volume(2, ALL)
+    may_fail = True
+    world.thread(_break_file, 0, 0)
+    world.thread(_read_until_right, 1, 1)
+
+
+# --- Without memory -------------------------------------------------------------------------
+
+
+def _up_with_little() -> None:
+    _up()
+    mount.M_HAMMER2.limit = FEW
+
+
+def _read_if_possible(unused: u64) -> None:
+    """Each attempt succeeds, or says that there is no memory."""
+    for _ in range(2):
+        error = _read_file(0, PLAIN)
+        assert error == 0 or error == ENOMEM
+    _leave()
+
+
+def memory_refused() -> None:
+    """There is memory for one way to an inode at a time: who has none leaves nothing behind."""
+    global may_fail
+    _with_volume(3, 0)
+    world.start_with(_up_with_little)
+    may_fail = True
+    world.thread(_read_if_possible, 0, 0)
+    world.thread(_read_if_possible, 0, 1)
+    world.thread(_read_if_possible, 0, 2)
+
+
+def _read_with_more_and_more(unused: u64) -> None:
+    """Somewhere on the way memory is refused, at last nowhere."""
+    error: i32 = ENOMEM
+    bytes_: u64 = 0
+    while error == ENOMEM:
+        mount.M_HAMMER2.limit = bytes_
+        error = _read_file(0, PLAIN)
+        bytes_ += 128
+    assert error == 0 and bytes_ > 1024
+    _leave()
+
+
+def memory_refused_anywhere() -> None:
+    """With a little more memory each time, the way to a file's block is refused one step later."""
+    global may_fail
+    _with_volume(1, 0)
+    may_fail = True
+    world.thread(_read_with_more_and_more, 0, 0)

@@ -5,10 +5,10 @@ Covers    kernel/lwkt/spin.py S1 to S3, mutex.py U1 to U3, lockmgr.py V1 to V3, 
 """
 from typing import Final
 
-from kpy import Array, Atomic, Ptr, noinline, u64, zeroed
+from kpy import Array, Atomic, Ptr, address_of, noinline, ref, u64, zeroed
 
-from kernel.lib.errno import EBUSY, ENOLCK, EWOULDBLOCK
-from kernel.lwkt import globaldata, lockmgr, mutex, serialize, spin
+from kernel.lib.errno import EBUSY, EDEADLK, ENOLCK, EWOULDBLOCK
+from kernel.lwkt import globaldata, lockmgr, mutex, serialize, sleepq, spin
 from kernel.lwkt.globaldata import gd
 from tests.sim import world
 
@@ -506,6 +506,216 @@ def lockmgr_cancel() -> None:
 def _cancelled() -> None:
     assert count + given_up.load() == 2
     _lock_free()
+
+
+def _lock_timed(unused: u64) -> None:
+    """Waits a tick or two; what is under way then is given up."""
+    error = lockmgr.exclusive(lk, lockmgr.LockFlag.TIMELOCK)
+    if error == 0:
+        _alone()
+        lockmgr.release(lk)
+    else:
+        assert error == EWOULDBLOCK
+        given_up.add(1)
+
+
+def _lock_for_long(unused: u64) -> None:
+    assert lockmgr.shared(lk, lockmgr.NO_FLAGS) == 0
+    _together()
+    for _ in range(3):
+        sleepq.tsleep(u64(address_of(ref(given_up))), sleepq.NO_FLAGS, "long", 1)
+    lockmgr.release(lk)
+
+
+def _patience() -> None:
+    lk.timo = 1
+
+
+def lockmgr_timed() -> None:
+    """One gives up waiting to be alone: a sharer that waited behind it comes in."""
+    world.clocks()
+    world.start_with(_patience)
+    world.thread(_lock_for_long, 0, 0)
+    world.thread(_lock_timed, 0, 1)
+    world.thread(_lock_shared, 1, 2)
+    world.check(_timed_out)
+
+
+def _timed_out() -> None:
+    assert count + given_up.load() == 1
+    _lock_free()
+
+
+def _recursing() -> None:
+    lk.flags = lockmgr.LockFlag.CANRECURSE
+
+
+def _lock_again(unused: u64) -> None:
+    """The owner asks again, either way, and lets go as often."""
+    assert lockmgr.exclusive(lk, lockmgr.NO_FLAGS) == 0
+    assert lockmgr.exclusive(lk, lockmgr.NO_FLAGS) == 0
+    assert lockmgr.shared(lk, lockmgr.NO_FLAGS) == 0
+    lockmgr.release(lk)
+    _alone()
+    lockmgr.release(lk)
+    assert lockmgr.held(lk)
+    _alone()
+    lockmgr.release(lk)
+    assert not lockmgr.held(lk)
+
+
+def lockmgr_recursive() -> None:
+    """Two take a lock several times over."""
+    world.start_with(_recursing)
+    world.thread(_lock_again, 0, 0)
+    world.thread(_lock_again, 0, 1)
+    world.check(_four_alone)
+
+
+def _four_alone() -> None:
+    assert count == 4
+    _lock_free()
+
+
+def _lock_at_once(unused: u64) -> None:
+    """What cannot be had at once is not waited for, or waited for in vain."""
+    error = lockmgr.exclusive(lk, lockmgr.LockFlag.NOWAIT)
+    if error == 0:
+        assert lockmgr.exclusive(lk, lockmgr.NO_FLAGS) == EDEADLK
+        _alone()
+        lockmgr.downgrade(lk)
+        _together()
+        lockmgr.release(lk)
+    else:
+        assert error == EBUSY
+        error = lockmgr.shared(lk, lockmgr.LockFlag.SLEEPFAIL)
+        if error == 0:
+            _together()
+            lockmgr.release(lk)
+        else:
+            assert error == ENOLCK
+    granted.add(1)
+
+
+def lockmgr_at_once() -> None:
+    """Two try, one waits; the one that has it lets the others share."""
+    world.thread(_lock_at_once, 0, 0)
+    world.thread(_lock_at_once, 0, 1)
+    world.thread(_lock_shared, 1, 2)
+    world.check(_lock_free)
+
+
+def _await_count(unused: u64) -> None:
+    """Sleeps for what another does under the lock."""
+    assert lockmgr.exclusive(lk, lockmgr.NO_FLAGS) == 0
+    while count == 0:
+        lockmgr.lksleep(u64(address_of(ref(granted))), lk, sleepq.NO_FLAGS, "count", 0)
+    _alone()
+    lockmgr.release(lk)
+
+
+def _count_and_wake(unused: u64) -> None:
+    with lk:
+        _alone()
+    sleepq.wakeup(u64(address_of(ref(granted))))
+
+
+def lockmgr_sleep() -> None:
+    """Who lets go to sleep loses no wakeup."""
+    world.thread(_await_count, 0, 0)
+    world.thread(_count_and_wake, 0, 1)
+    world.check(_both_counted)
+
+
+def _both_counted() -> None:
+    assert count == 2
+    _lock_free()
+
+
+def _cancel_and_stay(unused: u64) -> None:
+    """Keeps the lock until the other has given up."""
+    assert lockmgr.exclusive(lk, lockmgr.NO_FLAGS) == 0
+    granted.store(1)
+    lockmgr.cancel_beg(lk)
+    while given_up.load() == 0:
+        world.wait()
+    lockmgr.release(lk)
+
+
+def _cancelled_at_once(unused: u64) -> None:
+    while granted.load() == 0:
+        world.wait()
+    assert lockmgr.exclusive(lk, lockmgr.LockFlag.CANCELABLE) == ENOLCK
+    given_up.add(1)
+
+
+def lockmgr_cancel_held() -> None:
+    """Who waits is sent away while the lock is held."""
+    world.thread(_cancel_and_stay, 0, 0)
+    world.thread(_cancelled_at_once, 0, 1)
+    world.check(_lock_free)
+
+
+def _downgrade_and_stay(unused: u64) -> None:
+    """Shares it until the other shares it too."""
+    assert lockmgr.exclusive(lk, lockmgr.NO_FLAGS) == 0
+    granted.store(1)
+    world.point()
+    lockmgr.downgrade(lk)
+    while given_up.load() == 0:
+        world.wait()
+    lockmgr.release(lk)
+
+
+def _share_with_it(unused: u64) -> None:
+    while granted.load() == 0:
+        world.wait()
+    assert lockmgr.shared(lk, lockmgr.NO_FLAGS) == 0
+    given_up.add(1)
+    lockmgr.release(lk)
+
+
+def lockmgr_downgrade() -> None:
+    """Who waits to share comes in when the owner goes on sharing."""
+    world.thread(_downgrade_and_stay, 0, 0)
+    world.thread(_share_with_it, 0, 1)
+    world.check(_lock_free)
+
+
+def _share_until_wanted(unused: u64) -> None:
+    assert lockmgr.shared(lk, lockmgr.NO_FLAGS) == 0
+    granted.store(1)
+    while not _wanted():
+        world.wait()
+    granted.store(2)
+    lockmgr.release(lk)
+
+
+def _wanted() -> bool:
+    with lk.spin:
+        return lk.want_exclusive != 0
+
+
+def _want_it(unused: u64) -> None:
+    while granted.load() == 0:
+        world.wait()
+    _lock_alone(1)
+
+
+def _share_afterwards(unused: u64) -> None:
+    while granted.load() != 2:
+        world.wait()
+    assert lockmgr.shared(lk, lockmgr.NO_FLAGS) == 0
+    assert count == 1, "it came in before one who waited to be alone"
+    lockmgr.release(lk)
+
+
+def lockmgr_in_turn() -> None:
+    """A new sharer does not come in before one who waits to be alone."""
+    world.thread(_share_until_wanted, 0, 0)
+    world.thread(_want_it, 0, 1)
+    world.thread(_share_afterwards, 0, 2)
+    world.check(_lock_free)
 
 
 # --- Serializers ----------------------------------------------------------------------------

@@ -30,7 +30,7 @@ from kpy import (
 
 from kernel.fs.tmpfs.node import M_TMPFS, Node
 from kernel.fs.tmpfs.vnops import OPS
-from kernel.lib.errno import EBUSY, EEXIST, ENOENT
+from kernel.lib.errno import EBUSY, EEXIST, ENOENT, ENOMEM, ENOTDIR
 from kernel.lwkt.globaldata import gd
 from kernel.mem import kmalloc_obj, malloc_type
 from kernel.mem.flags import NOWAIT
@@ -47,7 +47,9 @@ A: Final[Slice[u8]] = b"a"
 B: Final[Slice[u8]] = b"b"
 C: Final[Slice[u8]] = b"c"      # not there
 LONG: Final[Slice[u8]] = b"a-name-that-does-not-fit-into-an-entry-of-the-cache"
+MANY: Final[Slice[u8]] = b"acdefg"      # names
 LONG_PATH: Final[Slice[u8]] = b"/a-name-that-does-not-fit-into-an-entry-of-the-cache"
+LARGE: Final = 30_000           # four entries to a slab: their memory comes again soon
 ROOMY: Final[u64] = 100         # entries, before any is thrown away
 
 room: u64 = ROOMY                   # how many entries there may be
@@ -55,6 +57,8 @@ users: Atomic[u32]                  # who are not done
 gone: Atomic[u32]                   # who are
 in_hand: Array[Atomic[u64], 2]      # the vnode of file a that each has
 stage: Atomic[u32]
+victim: Atomic[u64]
+twin: Array[u8, 4]                  # see one_bucket_of_names
 found: Atomic[u32]
 above: Ptr[Mount] | None = None     # what is mounted on the folder
 
@@ -65,7 +69,11 @@ above: Ptr[Mount] | None = None     # what is mounted on the folder
 def _up() -> None:
     heap.up()
     heap.here()
-    namecache.init(ROOMY * namecache.LIMIT_OF)
+    namecache._limit = ROOMY
+    namecache._type.kind.name = "namecache"
+    namecache._type.kind.limit = heap.MIB
+    kmalloc_obj.create(namecache._type, LARGE)
+    namecache._type.zeroed = True
     mount.register(OPS)
     malloc_type.attach(M_NAME)
     malloc_type.attach(M_VNODE)
@@ -124,6 +132,7 @@ def _all_given_back() -> None:
     assert malloc_type.sum(M_VNODE).inuse == 1 and malloc_type.sum(M_MOUNT).inuse == 1
     # A mount's structure, its root; of each entry the node, the entry, the name.
     root = unwrap(unwrap(mp.root).vp)
+    assert root.refs.load() == 1, "the root's vnode is still in use"
     files: u64 = 0
     for _ in pointer_at(Node, VirtAddr(root.data)).entries:
         files += 1
@@ -221,6 +230,7 @@ def _create_c(unused: u64) -> None:
 def _see_c_come(unused: u64) -> None:
     """Once it is there it stays."""
     before = stage.load()
+    assert _look(B)
     there = _look(C)
     assert there or before == 0, "a name that was made is not found"
     assert not there or _look(C)
@@ -289,13 +299,22 @@ def two_unlink() -> None:
 
 
 def _resolve_a(times: u64) -> None:
+    _resolve(A, times)
+
+
+def _resolve_b(times: u64) -> None:
+    _resolve(B, times)
+
+
+@may_block
+def _resolve(name: Slice[u8], times: u64) -> None:
     """Ask the file system itself; nobody else has a reference: the vnode goes each time."""
     dvp = unwrap(_root().vp)
     for _ in range(times):
         vp: Ptr[Vnode] | None = None
         with dvp.lock.sharing():
             try:
-                vp = dvp.ops.nresolve(dvp, A)
+                vp = dvp.ops.nresolve(dvp, name)
             except Errno as e:
                 assert e.code == ENOENT
         if vp is not None:
@@ -309,6 +328,14 @@ def vnode_comes_and_goes() -> None:
     _with_files(2, ROOMY)
     world.thread(_resolve_a, 2, 0)
     world.thread(_resolve_a, 2, 1)
+
+
+def vnodes_of_two_files() -> None:
+    """Two find a file, and a third another: all vnodes are counted."""
+    _with_files(3, ROOMY)
+    world.thread(_resolve_a, 2, 0)
+    world.thread(_resolve_a, 2, 1)
+    world.thread(_resolve_b, 2, 2)
 
 
 def unlinked_while_reclaimed() -> None:
@@ -376,30 +403,219 @@ def long_name() -> None:
     world.thread(_see_lengthened, 0, 1)
 
 
+def _rename_and_forget(unused: u64) -> None:
+    """The entry that was renamed over is thrown away; the other one stays what is found."""
+    target, vp = _file(B)
+    if vp is not None:
+        vnode.vrele(vp)
+    try:
+        calls.rename(b"/a", b"/b")
+    except Errno:
+        panic("both were there")
+    namecache.drop(target)
+    kept, vp = _file(B)
+    assert kept is not target and vp is not None
+    vnode.vrele(vp)
+    assert not namecache.purge(mount.root_mount())      # `kept` is held
+    again, vp = _file(B)
+    assert again is kept and vp is not None, "two entries for one name"
+    vnode.vrele(vp)
+    namecache.drop(again)
+    namecache.drop(kept)
+    _leave()
+
+
+def renamed_over() -> None:
+    """An entry that was renamed over goes, and takes nothing with it."""
+    _with_files(1, ROOMY)
+    world.thread(_rename_and_forget, 0, 0)
+
+
+def _make_entries_of_it(unused: u64) -> None:
+    """An entry is thrown away, and its memory becomes another's."""
+    ncp, vp = _file(A)
+    if vp is not None:
+        vnode.vrele(vp)
+    victim.store(u64(address_of(ncp)))
+    namecache.drop(ncp)
+    while not namecache.purge(mount.root_mount()):
+        world.wait()
+    for i in range(len(MANY)):
+        _look(MANY[i:i + 1])
+    while stage.load() == 0:
+        world.wait()
+    _leave()
+
+
+def _hold_for_a_moment(times: u64) -> None:
+    """As _find() does with what it found, before it looks at the counter."""
+    while victim.load() == 0:
+        world.wait()
+    # safe: the memory of entries stays that
+    ncp = pointer_at(Namecache, VirtAddr(victim.load()))
+    for _ in range(times):
+        ncp.holds.add(1)
+        ncp.holds.sub(1)
+    stage.store(1)
+    _leave()
+
+
+def stale_holds() -> None:
+    """Who found an entry that is thrown away holds it for a moment, whatever it has become."""
+    _with_files(2, ROOMY)
+    heap.needed(3 * heap.MIB)
+    world.start_with(_up)
+    world.on_each(_here_with_two_slabs)
+    world.thread(_make_entries_of_it, 0, 0)
+    world.thread(_hold_for_a_moment, 20, 1)
+
+
+def _up_and_look_for_twin() -> None:
+    """A name, which there is no file for, that falls into the bucket of a."""
+    _up()
+    bucket = namecache._hash(_root(), A) >> namecache.BUCKET_SHIFT
+    number: u64 = 0
+    while True:
+        for i in range(len(twin)):
+            twin[i] = u8(65 + (number >> (4 * i) & 15))
+        if namecache._hash(_root(), twin) >> namecache.BUCKET_SHIFT == bucket:
+            return
+        number += 1
+
+
+def _find_twins(first: u64) -> None:
+    """Names in one bucket are told apart."""
+    if first == 0:
+        assert not _look(twin)
+    _find_a(first)
+    assert not _look(twin)
+    _leave()
+
+
+def one_bucket_of_names() -> None:
+    """Two names fall into one bucket."""
+    _with_files(2, ROOMY)
+    world.start_with(_up_and_look_for_twin)
+    world.thread(_find_twins, 0, 0)
+    world.thread(_find_twins, 1, 1)
+
+
+def _up_without_surplus() -> None:
+    """A slab that is free again is one too many."""
+    _up()
+    namecache._type.nfull = kmalloc_obj.KEEP_FULL
+
+
+def _here_with_two_slabs() -> None:
+    _here()
+    addresses: Array[u64, 6]
+    for i in range(len(addresses)):
+        addresses[i] = kmalloc_obj.alloc(namecache._type, NOWAIT)
+    for i in range(len(addresses)):
+        kmalloc_obj.free(namecache._type, addresses[i])
+
+
+def _find_a_twice(cpu: u64) -> None:
+    _find_a(cpu)
+    _find_a(cpu)
+    _leave()
+
+
+def _look_for_twin(unused: u64) -> None:
+    assert not _look(twin)
+    _leave()
+
+
+def bucket_of_three() -> None:
+    """Two find a name while another comes into its bucket."""
+    _with_files(3, ROOMY)
+    world.start_with(_up_and_find_twin)
+    world.thread(_find_a_twice, 0, 0)
+    world.thread(_find_a_twice, 1, 1)
+    world.thread(_look_for_twin, 0, 2)
+
+
+def _up_and_find_twin() -> None:
+    _up_and_look_for_twin()
+    assert _look(A)
+
+
+def _find_for_a_while(unused: u64) -> None:
+    for _ in range(3):
+        _look(A)
+    stage.store(1)
+    _leave()
+
+
+def _forget_all(unused: u64) -> None:
+    """More names than there are in a slab are looked up and forgotten, with the slab."""
+    for i in range(len(MANY)):
+        _look(MANY[i:i + 1])
+    namecache.purge(mount.root_mount())
+    kmalloc_obj.poll()
+    kmalloc_obj.drain()
+    _leave()
+
+
+def entries_retired() -> None:
+    """Names are looked up while the memory of those that were forgotten is unmapped."""
+    _with_files(2, ROOMY)
+    heap.needed(3 * heap.MIB)
+    world.start_with(_up_without_surplus)
+    world.on_each(_here_with_two_slabs)
+    world.thread(_forget_all, 0, 0)
+    world.thread(_find_for_a_while, 0, 1)
+
+
 # --- Mounts ---------------------------------------------------------------------------------
 
 
 def _up_and_mounted() -> None:
-    """Another tmpfs on the folder."""
+    """Another tmpfs on the folder, with a file."""
     global above
     _up()
     try:
         nd = lookup.nlookup(b"/folder", Nlc.FOLLOW)
-        above = mount.mount(b"tmpfs", b"", nd.nch, b"/folder", MountFlag(0))
+        mp = mount.mount(b"tmpfs", b"", nd.nch, b"/folder", MountFlag(0))
         lookup.done(nd)
+        _make(b"/folder/inner", Vtype.VREG)
     except Errno:
         panic("nothing was mounted")
+    assert namecache.purge(mp)
+    above = mp
+
+
+def _go_in_and_out(unused: u64) -> None:
+    """Through the mount both ways."""
+    for _ in range(2):
+        try:
+            vp = lookup.vnode_at(b"/folder/inner/../../a", Nlc.FOLLOW)
+            panic("a file is no directory")
+        except Errno as e:
+            assert e.code == ENOTDIR
+        try:
+            vp = lookup.vnode_at(b"/folder/../folder/inner", Nlc.FOLLOW)
+            assert vp.mount is unwrap(above)
+            vnode.vrele(vp)
+        except Errno:
+            panic("it is mounted there")
+    if users.load() == stage.add(1) + 1:
+        assert _unmounted(unwrap(above)), "somebody still refers to it"
+    _leave()
+
+
+def gone_through() -> None:
+    """Two go through a mount in both directions."""
+    _with_files(2, ROOMY)
+    world.start_with(_up_and_mounted)
+    world.thread(_go_in_and_out, 0, 0)
+    world.thread(_go_in_and_out, 0, 1)
 
 
 def _unmount(unused: u64) -> None:
     """Until nobody is in there."""
-    while stage.load() == 0:
-        try:
-            mount.unmount(unwrap(above))
-            stage.store(1)
-        except Errno as e:
-            assert e.code == EBUSY
-            world.wait()
+    while not _unmounted(unwrap(above)):
+        world.wait()
     _leave()
 
 
@@ -418,3 +634,137 @@ def unmounted() -> None:
     world.start_with(_up_and_mounted)
     world.thread(_unmount, 0, 0)
     world.thread(_walk_in, 0, 1)
+
+
+def _remove_folder(unused: u64) -> None:
+    try:
+        calls.rmdir(b"/folder")
+    except Errno:
+        panic("the folder is there, and empty")
+    _leave()
+
+
+def _look_into_folder(unused: u64) -> None:
+    """A name in it; it goes meanwhile."""
+    try:
+        lookup.done(lookup.nlookup(b"/folder/x", Nlc.CREATE))
+    except Errno as e:
+        assert e.code == ENOENT
+    _leave()
+
+
+def folder_goes() -> None:
+    """A folder is removed while somebody looks up a name in it."""
+    _with_files(2, ROOMY)
+    world.thread(_remove_folder, 0, 0)
+    world.thread(_look_into_folder, 0, 1)
+
+
+def _mount_too(unused: u64) -> None:
+    """On the folder, or on what another has mounted there; EBUSY if that was in between."""
+    try:
+        nd = lookup.nlookup(b"/folder", Nlc(0))
+        try:
+            mp = mount.mount(b"tmpfs", b"", nd.nch, b"/folder", MountFlag(0))
+        finally:
+            lookup.done(nd)
+        assert mount.nth(1) is not None
+        while not _unmounted(mp):
+            world.wait()
+    except Errno as e:
+        assert e.code == EBUSY
+    _leave()
+
+
+@may_block
+def _unmounted(mp: Ptr[Mount]) -> bool:
+    try:
+        mount.unmount(mp)
+        return True
+    except Errno as e:
+        assert e.code == EBUSY
+        return False
+
+
+def two_mount() -> None:
+    """Two mount on one place: one on the other, or only one of them."""
+    _with_files(2, ROOMY)
+    world.thread(_mount_too, 0, 0)
+    world.thread(_mount_too, 0, 1)
+
+
+def _up_without_vnodes() -> None:
+    """This CPU has been granted memory for some; others are refused any."""
+    _up()
+    M_VNODE.limit = 1
+
+
+@may_block
+def _look_for_many() -> None:
+    """There is no memory for all of them."""
+    for i in range(len(MANY)):
+        try:
+            namecache.drop(namecache.lookup(_root(), MANY[i:i + 1]))
+        except Errno as e:
+            assert e.code == ENOMEM
+            found.add(1)
+
+
+def _hold_folder(unused: u64) -> None:
+    """The folder's entry is there until the other is done, and there is no memory for more."""
+    ncp, vp = _file(b"folder")
+    namecache._type.kind.limit = 1
+    stage.store(1)
+    _look_for_many()
+    while stage.load() == 1:
+        world.wait()
+    if vp is not None:
+        vnode.vrele(vp)
+    namecache.drop(ncp)
+    _leave()
+
+
+def _mount_in_vain(unused: u64) -> None:
+    """When it has used up what was granted, there is no entry for a root."""
+    while stage.load() == 0:
+        world.wait()
+    _look_for_many()
+    assert found.load() != 0
+    try:
+        nd = lookup.nlookup(b"/folder", Nlc(0))
+        try:
+            mount.mount(b"tmpfs", b"", nd.nch, b"/folder", MountFlag(0))
+            panic("it has an entry for its root")
+        finally:
+            lookup.done(nd)
+    except Errno as e:
+        assert e.code == ENOMEM
+    stage.store(2)
+    _leave()
+
+
+def entries_refused() -> None:
+    """There is no memory for entries: nothing is looked up, nor mounted, nor left behind."""
+    _with_files(2, ROOMY)
+    world.thread(_hold_folder, 0, 0)
+    world.thread(_mount_in_vain, 0, 1)
+
+
+def _look_in_vain(unused: u64) -> None:
+    """Somebody else may have found it; else there is no memory for a vnode."""
+    try:
+        ncp, vp = namecache.lookup_file(_root(), A)
+        assert vp is not None
+        vnode.vrele(vp)
+        namecache.drop(ncp)
+    except Errno as e:
+        assert e.code == ENOMEM
+    _leave()
+
+
+def vnodes_refused() -> None:
+    """One looks a name up and has no memory for its vnode, another has."""
+    _with_files(2, ROOMY)
+    world.start_with(_up_without_vnodes)
+    world.thread(_find_a_once, 0, 0)
+    world.thread(_look_in_vain, 0, 1)
