@@ -70,7 +70,7 @@ KILLED = {
     "forget-drop kernel.fs.hammer2.inode._chain_of #1": ("inodes_missed", "race-random", 0),
     "forget-drop kernel.fs.hammer2.inode.drop #1": ("inodes_missed", "race-random", 0),
     "forget-drop kernel.fs.hammer2.inode.get #1": ("memory_refused_anywhere", "race-random", 0),
-    "forget-drop kernel.fs.hammer2.inode.get #2": ("inodes_missed", "race-random", 4),
+    "forget-drop kernel.fs.hammer2.inode.get #2": ("file_read", "race-random", 0),
     "forget-drop kernel.fs.hammer2.strategy._read_block #1": (
         "file_decompressed", "race-random", 0),
     "forget-drop kernel.fs.hammer2.strategy._read_block #2": ("inodes_missed", "race-random", 0),
