@@ -2,18 +2,22 @@
 """What a system call for files does, by path; for the kernel's own use and for system calls.
 
 Each takes a path from the root, or from a place, and raises the system call's errors.  Who changes
-a directory locks it exclusively, asks the file system, and then tells the namecache.
+a directory locks it exclusively, and the file whose name comes or goes, asks the file system, and
+then tells the namecache.  Between lookup and lock the name may have moved, or its directory may be
+no more: so both are looked at again.
 
 Invariants
-  K1  Two directories are locked in order of address.
+  K1  A directory is locked before what is in it.  Only rename() locks two directories of which
+      neither is in the other, and it is alone in its file system.
   K2  A file system that is mounted read-only is asked for no change: EROFS.
+  K3  A directory that was removed gets no entries: it is locked while its own entry loses it.
 Tests     tests/guest/files.py
 Source    DragonFly sys/kern/vfs_syscalls.c kern_*() (design)
 Limits    permissions are checked once there are credentials
 """
 from typing import Final
 
-from kpy import Errno, Ptr, Slice, address_of, copy, struct, throws, u8, u32, u64, unwrap
+from kpy import Errno, Ptr, Slice, copy, i32, struct, throws, u8, u32, u64, unwrap
 
 from kernel.lib.errno import (
     EBUSY,
@@ -22,6 +26,7 @@ from kernel.lib.errno import (
     EISDIR,
     ENOENT,
     ENOTDIR,
+    ENOTEMPTY,
     EPERM,
     EROFS,
     EXDEV,
@@ -30,8 +35,6 @@ from kernel.vfs import lookup, mount, namecache, vnode
 from kernel.vfs.lookup import Nlc, Nlookup
 from kernel.vfs.mount import MountFlag
 from kernel.vfs.vnode import Attr, Dirent, Vnode, Vtype
-
-UNSAFE: Final = True        # order of addresses
 
 NO_FLAGS: Final[Nlc] = Nlc(0)
 
@@ -137,7 +140,7 @@ def create(path: Slice[u8], attr: Ptr[Attr]) -> Ptr[Vnode]:
     """A new file, directory, device or fifo, by attr.type; referenced.  Errors  EEXIST."""
     place: Parent = _parent_of(path, True)
     try:
-        vp = place.dvp.ops.ncreate(place.dvp, namecache.name_of(place.ncp), attr)
+        vp = place.dvp.ops.ncreate(place.dvp, place.nd.name, attr)
         vnode.vref(vp)
         namecache.setvp(place.ncp, vp)
         return vp
@@ -150,7 +153,7 @@ def symlink(target: Slice[u8], path: Slice[u8], attr: Ptr[Attr]) -> None:
     """A symbolic link at `path`."""
     place: Parent = _parent_of(path, True)
     try:
-        vp = place.dvp.ops.nsymlink(place.dvp, namecache.name_of(place.ncp), target, attr)
+        vp = place.dvp.ops.nsymlink(place.dvp, place.nd.name, target, attr)
         namecache.setvp(place.ncp, vp)
     finally:
         _let_go(place)
@@ -167,7 +170,8 @@ def link(old: Slice[u8], path: Slice[u8]) -> None:
         try:
             if place.dvp.mount is not vp.mount:
                 raise Errno(EXDEV)
-            place.dvp.ops.nlink(place.dvp, namecache.name_of(place.ncp), vp)
+            with vp.lock:
+                place.dvp.ops.nlink(place.dvp, place.nd.name, vp)
             vnode.vref(vp)
             namecache.setvp(place.ncp, vp)
         finally:
@@ -200,104 +204,192 @@ def _remove(path: Slice[u8], directory: bool) -> None:
                 raise Errno(ENOTDIR)
             if not directory and vp.type == Vtype.VDIR:
                 raise Errno(EISDIR)
-            place.dvp.ops.nremove(place.dvp, namecache.name_of(place.ncp), vp)
-            namecache.setvp(place.ncp, None)
+            with vp.lock:                               # K3
+                place.dvp.ops.nremove(place.dvp, place.nd.name, vp)
+                namecache.setvp(place.ncp, None)
         finally:
             vnode.vrele(vp)
     finally:
         _let_go(place)
 
 
+# --- Renaming ------------------------------------------------------------------------------
+
+
 @throws
 def rename(old: Slice[u8], new: Slice[u8]) -> None:
-    """Move a file or directory; what was called `new` goes, if it may.
+    """Move a file or directory; what was called `new` goes, if it may.  Two names of one file stay.
 
     Errors   EXDEV, EINVAL a directory into itself, ENOTEMPTY, EISDIR, ENOTDIR.
     """
+    while True:
+        seen = lookup.nlookup(old, NO_FLAGS)
+        try:
+            mp = unwrap(seen.nch.ncp).owner             # there, as long as its entry is held
+            with mp.renaming:
+                if _rename_in(mp, old, new):
+                    return
+        finally:
+            lookup.done(seen)
+
+
+@throws
+def _rename_in(mp: Ptr[mount.Mount], old: Slice[u8], new: Slice[u8]) -> bool:
+    """All names of a mount stay what they are meanwhile.  False: `old` is now in another one."""
     source = lookup.nlookup(old, NO_FLAGS)
     try:
+        if unwrap(source.nch.ncp).owner is not mp:
+            return False
         target = lookup.nlookup(new, Nlc.CREATE)
         try:
-            _rename(unwrap(source.nch.ncp), unwrap(target.nch.ncp))
+            _rename(source, target)
         finally:
             lookup.done(target)
     finally:
         lookup.done(source)
+    return True
 
 
 @throws
-def _rename(ncp: Ptr[namecache.Namecache], over: Ptr[namecache.Namecache]) -> None:
+def _rename(source: Ptr[Nlookup], target: Ptr[Nlookup]) -> None:
+    """Lock both directories."""
+    ncp = unwrap(source.nch.ncp)
+    over = unwrap(target.nch.ncp)
     if ncp is over:
         return
     if ncp.owner is not over.owner:
         raise Errno(EXDEV)
     _require_writable(ncp.owner)
-    if (ncp.flags.load() | over.flags.load()) & namecache.MOUNT != 0 or over.parent is None:
-        raise Errno(EBUSY)
-    above: Ptr[namecache.Namecache] | None = over
-    while above is not None:
-        if above is ncp:
-            raise Errno(EINVAL)
-        above = above.parent
-    fdvp = namecache.vnode_of(unwrap(ncp.parent))
-    tdvp = namecache.vnode_of(unwrap(over.parent))
-    _lock_two(fdvp, tdvp)
+    _require_name(source, EINVAL)
+    _require_name(target, EINVAL)
+    if _is_in(over, ncp):
+        raise Errno(EINVAL)
+    if _is_in(ncp, over):
+        raise Errno(ENOTEMPTY)
+    source_first = not _is_in(unwrap(source.parent), unwrap(target.parent))     # K1
+    first = source.parent if source_first else target.parent
+    second = target.parent if source_first else source.parent
+    dvp = _lock_directory(unwrap(first))
     try:
-        vp = namecache.vnode_of_or_none(over)
-        if vp is not None:
-            try:
-                moved = namecache.vnode_of(ncp)
-                same_kind = (moved.type == Vtype.VDIR) == (vp.type == Vtype.VDIR)
-                into_directory = vp.type == Vtype.VDIR
-                vnode.vrele(moved)
-                if not same_kind:
-                    raise Errno(EISDIR if into_directory else ENOTDIR)
-                tdvp.ops.nremove(tdvp, namecache.name_of(over), vp)
-            finally:
-                vnode.vrele(vp)
-        fdvp.ops.nrename(fdvp, namecache.name_of(ncp), tdvp, namecache.name_of(over))
-        namecache.rename(ncp, unwrap(over.parent), namecache.name_of(over))
-        namecache.setvp(over, None)             # not before: there always is a file of that name
+        if first is second:
+            _move(source, target, dvp, dvp)
+            return
+        other = _lock_directory(unwrap(second))
+        try:
+            _move(source, target, dvp if source_first else other, other if source_first else dvp)
+        finally:
+            vnode.unlock(other)
+            vnode.vrele(other)
     finally:
-        vnode.unlock(fdvp)
-        if tdvp is not fdvp:
-            vnode.unlock(tdvp)
-        vnode.vrele(fdvp)
-        vnode.vrele(tdvp)
+        vnode.unlock(dvp)
+        vnode.vrele(dvp)
 
 
-def _lock_two(one: Ptr[Vnode], other: Ptr[Vnode]) -> None:
-    """K1."""
-    first = u64(address_of(one)) <= u64(address_of(other))
-    vnode.lock_exclusive(one if first else other)
-    if other is not one:
-        vnode.lock_exclusive(other if first else one)
+@throws
+def _move(source: Ptr[Nlookup], target: Ptr[Nlookup], fdvp: Ptr[Vnode], tdvp: Ptr[Vnode]) -> None:
+    """Lock what is moved, and what it replaces."""
+    ncp = unwrap(source.nch.ncp)
+    over = unwrap(target.nch.ncp)
+    if (ncp.flags.load() | over.flags.load()) & namecache.MOUNT != 0:
+        raise Errno(EBUSY)
+    moved = namecache.vnode_of(ncp)
+    try:
+        replaced = namecache.vnode_of_or_none(over)
+        if replaced is None:
+            with moved.lock:
+                _change_names(source, target, fdvp, tdvp)
+            return
+        try:
+            if replaced is not moved:
+                _replace(source, target, fdvp, tdvp, moved, replaced)
+        finally:
+            vnode.vrele(replaced)
+    finally:
+        vnode.vrele(moved)
+
+
+@throws
+def _replace(source: Ptr[Nlookup], target: Ptr[Nlookup], fdvp: Ptr[Vnode], tdvp: Ptr[Vnode],
+             moved: Ptr[Vnode], replaced: Ptr[Vnode]) -> None:
+    if (moved.type == Vtype.VDIR) != (replaced.type == Vtype.VDIR):
+        raise Errno(EISDIR if replaced.type == Vtype.VDIR else ENOTDIR)
+    with moved.lock, replaced.lock:
+        tdvp.ops.nremove(tdvp, target.name, replaced)
+        _change_names(source, target, fdvp, tdvp)
+        # Not before: there always is a file of that name.
+        namecache.setvp(unwrap(target.nch.ncp), None)
+
+
+@throws
+def _change_names(source: Ptr[Nlookup], target: Ptr[Nlookup], fdvp: Ptr[Vnode],
+                  tdvp: Ptr[Vnode]) -> None:
+    fdvp.ops.nrename(fdvp, source.name, tdvp, target.name)
+    namecache.rename(unwrap(source.nch.ncp), unwrap(target.parent), target.name)
+
+
+def _is_in(ncp: Ptr[namecache.Namecache], directory: Ptr[namecache.Namecache]) -> bool:
+    """Whether an entry is below another, however deep, or the same.  While nobody renames."""
+    above: Ptr[namecache.Namecache] | None = ncp
+    while above is not None:
+        if above is directory:
+            return True
+        above = above.parent
+    return False
+
+
+# --- Directories ---------------------------------------------------------------------------
 
 
 @throws
 def _parent_of(path: Slice[u8], fresh: bool) -> Parent:
     """Lock the directory that a path's last component is in.  Fresh: that must not be there yet."""
-    nd = lookup.nlookup(path, Nlc.CREATE if fresh else NO_FLAGS)
-    try:
-        ncp = unwrap(nd.nch.ncp)
-        parent = ncp.parent
-        if parent is None or ncp is unwrap(unwrap(nd.nch.mount).root):
-            raise Errno(EEXIST if fresh else EBUSY)
-        _require_writable(unwrap(nd.nch.mount))
-        dvp = namecache.vnode_of(parent)
-        vnode.lock_exclusive(dvp)
-        found: Parent = Parent(nd=nd, dvp=dvp, ncp=ncp)
-        there = namecache.vnode_of_or_none(ncp)
-        if there is not None:
-            vnode.vrele(there)
-        if (there is not None) == fresh or ncp.flags.load() & namecache.GONE != 0:
-            vnode.unlock(dvp)
+    while True:
+        nd = lookup.nlookup(path, Nlc.CREATE if fresh else NO_FLAGS)
+        try:
+            ncp = unwrap(nd.nch.ncp)
+            _require_name(nd, EEXIST if fresh else EINVAL)
+            _require_writable(unwrap(nd.nch.mount))
+            dvp = _lock_directory(unwrap(nd.parent))
+            if namecache.is_called(ncp, unwrap(nd.parent), nd.name):
+                found: Parent = Parent(nd=nd, dvp=dvp, ncp=ncp)
+                there = namecache.vnode_of_or_none(ncp)
+                if there is not None:
+                    vnode.vrele(there)
+                if (there is not None) != fresh:
+                    return found
+                vnode.unlock(dvp)
+                vnode.vrele(dvp)
+                raise Errno(EEXIST if fresh else ENOENT)
+            vnode.unlock(dvp)                   # it was renamed, or another over it
             vnode.vrele(dvp)
-            raise Errno(EEXIST if fresh else ENOENT)
-        return found
-    except Errno:
+        except Errno:
+            lookup.done(nd)
+            raise
         lookup.done(nd)
-        raise
+
+
+@throws
+def _require_name(nd: Ptr[Nlookup], error: i32) -> None:
+    """Raise EBUSY of what is a mount's root, `error` of a path that ends in `.` or `..`."""
+    if unwrap(nd.nch.ncp) is unwrap(unwrap(nd.nch.mount).root):
+        raise Errno(EEXIST if error == EEXIST else EBUSY)
+    if nd.parent is None:
+        raise Errno(error)
+
+
+@throws
+def _lock_directory(ncp: Ptr[namecache.Namecache]) -> Ptr[Vnode]:
+    """The vnode of a directory's entry, referenced and locked.  Errors  ENOENT it was removed."""
+    dvp = namecache.vnode_of(ncp)
+    vnode.lock_exclusive(dvp)
+    there = namecache.vnode_of_or_none(ncp)
+    if there is not None:
+        vnode.vrele(there)
+    if there is not dvp:
+        vnode.unlock(dvp)
+        vnode.vrele(dvp)
+        raise Errno(ENOENT)
+    return dvp
 
 
 def _let_go(place: Ptr[Parent]) -> None:

@@ -10,7 +10,9 @@ links, whose targets are put in front of what is left of the path.
 
 Invariants
   L1  The place reached is held, entry and mount; one step takes the new before it drops the old.
-  L2  At most MAXSYMLINKS links are followed, and the path never grows past MAXPATHLEN.
+  L2  After a step by name `parent` is where it came from, held, and `name` what it was called; the
+      entry may have been moved since.
+  L3  At most MAXSYMLINKS links are followed, and the path never grows past MAXPATHLEN.
 Tests     tests/guest/files.py
 Source    DragonFly sys/kern/vfs_nlookup.c (design); POSIX.1-2017, 4.13 "Pathname Resolution"
 """
@@ -59,6 +61,8 @@ class Nlc:
 class Nlookup:
     """A lookup and where it has come to."""
     nch: Nch                            # the place; after CREATE its name may stand for nothing
+    parent: Ptr[namecache.Namecache] | None     # L2; None at a root, and behind `.` and `..`
+    name: Slice[u8]                     # L2; in `path`
     links: u32                          # followed so far
     start: u64                          # path[start:end] is still to go
     end: u64
@@ -96,6 +100,7 @@ def nlookup(path: Slice[u8], how: Nlc, at: Ptr[Nch] | None = None) -> Ptr[Nlooku
 
 def done(nd: Ptr[Nlookup]) -> None:
     """The end of a lookup; the place is no longer held."""
+    _forget_parent(nd)
     namecache.nch_drop(nd.nch)
     slab.kfree(nd, M_NLOOKUP)
 
@@ -120,6 +125,7 @@ def _step(nd: Ptr[Nlookup], how: Nlc) -> bool:
         return False
     _require_directory(nd)
     if name == b".":
+        _forget_parent(nd)
         return True
     if name == b"..":
         _up(nd)
@@ -131,7 +137,7 @@ def _step(nd: Ptr[Nlookup], how: Nlc) -> bool:
         if not (last and Nlc.CREATE in how):
             namecache.drop(child)
             raise Errno(ENOENT)
-        _move(nd, unwrap(nd.nch.mount), child)
+        _enter(nd, child, name)
         return True
     try:
         if vp.type == Vtype.VLNK and (not last or nd.directory or Nlc.FOLLOW in how):
@@ -140,7 +146,7 @@ def _step(nd: Ptr[Nlookup], how: Nlc) -> bool:
             return True
     finally:
         vnode.vrele(vp)
-    _move(nd, unwrap(nd.nch.mount), child)
+    _enter(nd, child, name)
     _down(nd)
     return True
 
@@ -181,7 +187,25 @@ def _move(nd: Ptr[Nlookup], mp: Ptr[mount.Mount], ncp: Ptr[namecache.Namecache])
     nd.nch.ncp = next_place.ncp
 
 
+def _enter(nd: Ptr[Nlookup], child: Ptr[namecache.Namecache], name: Slice[u8]) -> None:
+    """Go to the entry of a name in the place (L2)."""
+    here = unwrap(nd.nch.ncp)
+    namecache.hold(here)
+    _forget_parent(nd)
+    nd.parent = here
+    nd.name = name
+    _move(nd, unwrap(nd.nch.mount), child)
+
+
+def _forget_parent(nd: Ptr[Nlookup]) -> None:
+    parent = nd.parent
+    nd.parent = None
+    if parent is not None:
+        namecache.drop(parent)
+
+
 def _to_root(nd: Ptr[Nlookup]) -> None:
+    _forget_parent(nd)
     mp = mount.root_mount()
     root = unwrap(mp.root)
     namecache.hold(root)
@@ -203,22 +227,25 @@ def _down(nd: Ptr[Nlookup]) -> None:
 
 def _up(nd: Ptr[Nlookup]) -> None:
     """To the parent: from a mount's root, that of what it covers; of the root itself, the root."""
+    _forget_parent(nd)
     mp = unwrap(nd.nch.mount)
     ncp = unwrap(nd.nch.ncp)
     while ncp is unwrap(mp.root) and mp.covered.ncp is not None:
         ncp = unwrap(mp.covered.ncp)
         mp = unwrap(mp.covered.mount)
-    parent = ncp.parent if ncp is not unwrap(mp.root) else ncp
+    parent: Ptr[namecache.Namecache] | None = None
+    if ncp is not unwrap(mp.root):
+        parent = namecache.parent_of(ncp)
     if parent is None:
         parent = ncp
-    namecache.hold(parent)
+        namecache.hold(parent)
     _move(nd, mp, parent)
     _down(nd)
 
 
 @throws
 def _follow(nd: Ptr[Nlookup], vp: Ptr[vnode.Vnode]) -> None:
-    """Put a symbolic link's target in front of what is left (L2)."""
+    """Put a symbolic link's target in front of what is left (L3)."""
     nd.links += 1
     if nd.links > MAXSYMLINKS:
         raise Errno(ELOOP)

@@ -8,12 +8,14 @@ A file system makes itself known at the start:
         mount.register(OPS)
 
 Invariants
-  M1  A mount but the root's covers one place, which nobody else covers; the entry there says MOUNT.
+  M1  A mount but the root's covers one place, which nobody else covers; the entry there says MOUNT,
+      from before it is mounted until after.  What says MOUNT is not removed, and keeps its name.
   M2  A mount holds its root entry, the place it covers, and through it the mount below.
   M3  A mount is taken out of the list, with nobody referring to it, before its file system is
       told to unmount.
 Locking   [l] `lock`, and `changing` to change   [a] atomic   [I] fixed after mount()
-          [m] `changing`, a lock for a whole mount() or unmount()
+          [m] `changing`, a lock for a whole mount() or unmount(); after it `renaming` of the mount
+          below, then its directory
 Tests     tests/guest/files.py
 Source    DragonFly sys/sys/mount.h, sys/kern/vfs_mount.c, vfs_syscalls.c sys_mount() (design)
 """
@@ -89,6 +91,7 @@ class Mount:
     flags: MountFlag                        # [I]
     root: Ptr[namecache.Namecache] | None   # [I] None only while it is being mounted
     covered: Nch                            # [I] the place; of the root itself there is none
+    renaming: lockmgr.Lock                  # held for a whole rename(): all else keeps its name
     vnodes: Atomic[u64]                     # [a] that there are
     refs: Atomic[u64]                       # [a] handles that see an entry through it
     source: Array[u8, FROM_BYTES]           # [I] device, label or path; filled up with zeros
@@ -129,6 +132,7 @@ def mount(kind: Slice[u8], source: Slice[u8], place: Ptr[Nch] | None, at: Slice[
         raise Errno(ENOMEM)
     mp.ops = ops
     mp.flags = how
+    mp.renaming.name = "rename"
     words.write_text(mp.source, source)
     words.write_text(mp.at, at)
     try:
@@ -142,30 +146,71 @@ def mount(kind: Slice[u8], source: Slice[u8], place: Ptr[Nch] | None, at: Slice[
 
 @throws
 def _mount(mp: Ptr[Mount], place: Ptr[Nch] | None) -> None:
-    if place is not None:
-        vp = namecache.vnode_of(unwrap(place.ncp))
-        is_directory = vp.type == vnode.Vtype.VDIR
-        vnode.vrele(vp)
-        if not is_directory:
-            raise Errno(ENOTDIR)
+    if place is None:
+        if not _mounts.empty():
+            raise Errno(EBUSY)
+        _make_root(mp)
+    else:
         above = covering(place)
         if above is not None:
             above.refs.sub(1)
             raise Errno(EBUSY)
-    elif not _mounts.empty():
-        raise Errno(EBUSY)
+        ncp = unwrap(place.ncp)
+        _claim(ncp)
+        try:
+            _make_root(mp)
+        except Errno:
+            _unclaim(ncp)
+            raise
+        namecache.nch_hold(mp.covered, unwrap(place.mount), ncp)
+    with lock:
+        _mounts.push_back(mp)
+
+
+@throws
+def _make_root(mp: Ptr[Mount]) -> None:
     mp.ops.mount(mp)
     try:
         mp.root = mp.ops.root(mp)
     except Errno:
         mp.ops.unmount(mp)
         raise
-    if place is not None:
-        ncp = unwrap(place.ncp)
-        namecache.nch_hold(mp.covered, unwrap(place.mount), ncp)
-        ncp.flags.or_(namecache.MOUNT)
-    with lock:
-        _mounts.push_back(mp)
+
+
+@throws
+def _claim(ncp: Ptr[namecache.Namecache]) -> None:
+    """Have an entry say MOUNT, if it stands for a directory still.
+
+    Errors   ENOENT, ENOTDIR.
+    """
+    with ncp.owner.renaming:
+        parent = ncp.parent                     # namecache.py E6
+        if parent is None:
+            _mark(ncp)
+            return
+        dvp = namecache.vnode_of(parent)
+        vnode.lock_exclusive(dvp)
+        try:
+            _mark(ncp)
+        finally:
+            vnode.unlock(dvp)
+            vnode.vrele(dvp)
+
+
+@throws
+def _mark(ncp: Ptr[namecache.Namecache]) -> None:
+    vp = namecache.vnode_of(ncp)
+    is_directory = vp.type == vnode.Vtype.VDIR
+    vnode.vrele(vp)
+    if not is_directory:
+        raise Errno(ENOTDIR)
+    ncp.flags.or_(namecache.MOUNT)
+
+
+def _unclaim(ncp: Ptr[namecache.Namecache]) -> None:
+    """Nothing is mounted here any more, through this mount."""
+    if not _covers_any(ncp):
+        ncp.flags.and_(~namecache.MOUNT)
 
 
 @throws
@@ -188,9 +233,7 @@ def unmount(mp: Ptr[Mount]) -> None:
             with lock:
                 _mounts.push_back(mp)
             raise Errno(EBUSY)
-        place = unwrap(mp.covered.ncp)
-        if not _covers_any(place):
-            place.flags.and_(~namecache.MOUNT)
+        _unclaim(unwrap(mp.covered.ncp))
         namecache.drop_root(mp)
         namecache.nch_drop(mp.covered)
         mp.ops.unmount(mp)

@@ -25,6 +25,8 @@ Invariants
       queue is looked through, not searched.
   E5  Locks: the entry's lock before buckets; two buckets by address; a queue before a bucket, and
       that by trylock.
+  E6  parent, hash and name of an entry change in rename() alone: by one who has its bucket, both
+      directories, and the mount's `renaming` locked.  Whoever has one of these may look at them.
 Locking   [b] its bucket; readers check the update counter   [n] the entry's lock   [s] spin
           [q] its queue   [a] atomic   [I] fixed
 Tests     tests/guest/files.py
@@ -204,6 +206,25 @@ def nch_drop(nch: Ptr[Nch]) -> None:
         mp.refs.sub(1)
 
 
+def parent_of(ncp: Ptr[Namecache]) -> Ptr[Namecache] | None:
+    """The parent of a held entry, held, wherever it is being moved to; None of a root."""
+    while True:
+        bucket = _bucket_of(ncp)
+        with bucket.lock:
+            if bucket is _bucket_of(ncp):
+                parent = ncp.parent
+                if parent is not None:
+                    hold(parent)
+                return parent
+
+
+@inline
+def is_called(ncp: Ptr[Namecache], parent: Ptr[Namecache], name: Slice[u8]) -> bool:
+    """Whether a held entry is that of `name` in `parent`, which is held, its directory locked."""
+    # races: it may be on its way between other directories, and is not ours then
+    return (ncp.parent is parent and ncp.flags.load() & GONE == 0 and name_of(ncp) == name)
+
+
 # --- Looking up ----------------------------------------------------------------------------
 
 
@@ -217,7 +238,7 @@ def lookup(parent: Ptr[Namecache], name: Slice[u8]) -> Ptr[Namecache]:
     ncp = nlookup(parent, name)
     if ncp.flags.load_acquire() & RESOLVED == 0:
         try:
-            _resolve(ncp)
+            _resolve(ncp, parent)
         except Errno:
             drop(ncp)
             raise
@@ -314,9 +335,9 @@ def _find_locked(bucket: Ptr[Bucket], parent: Ptr[Namecache], hashed: u64,
 
 
 @throws
-def _resolve(ncp: Ptr[Namecache]) -> None:
-    """Ask the file system; one thread at a time for one entry."""
-    dvp = vnode_of(unwrap(ncp.parent))
+def _resolve(ncp: Ptr[Namecache], parent: Ptr[Namecache]) -> None:
+    """Ask the file system; one thread at a time for one entry, which is called so until then."""
+    dvp = vnode_of(parent)
     try:
         with ncp.lock:
             if ncp.flags.load() & RESOLVED == 0:
@@ -356,14 +377,14 @@ def _set(ncp: Ptr[Namecache], vp: Ptr[Vnode] | None) -> None:
 @throws
 def rename(ncp: Ptr[Namecache], parent: Ptr[Namecache], name: Slice[u8]) -> None:
     """Entry `ncp` is now called `name` in `parent`, with all below it; what was called so is GONE,
-    and the old name is unknown.  By one who has both directories locked.
+    and the old name is unknown.  By one who has all that E6 asks for.
 
     Errors   ENOMEM; then nothing has changed.
     """
     long_name = _copy_long(name)
     target = nlookup(parent, name)
     hashed = _hash(parent, name)
-    old = ref(_buckets[ncp.hash >> BUCKET_SHIFT])
+    old = _bucket_of(ncp)
     new = ref(_buckets[hashed >> BUCKET_SHIFT])
     low = old if u64(address_of(old)) < u64(address_of(new)) else new       # E5
     high = new if low is old else old
@@ -538,16 +559,22 @@ def _take(place: Ptr[NameQueue], of: Ptr[mount.Mount] | None) -> Ptr[Namecache] 
 
 def _unhash(ncp: Ptr[Namecache]) -> bool:
     """Take an entry out of the hash, if it is idle still (E2) and the bucket is not busy."""
-    bucket = ref(_buckets[ncp.hash >> BUCKET_SHIFT])
+    bucket = _bucket_of(ncp)
     if not spin.trylock(bucket.lock):
         return False
     bucket.lock.update.add(1, order="acq_rel")
-    idle = ncp.holds.load() == 0
+    idle = ncp.holds.load() == 0 and bucket is _bucket_of(ncp)
     if idle and ncp.flags.load() & GONE == 0:
         ncp.flags.or_(GONE)
         bucket.names.remove(ncp)
     spin.update_unlock(bucket.lock)
     return idle
+
+
+@inline
+def _bucket_of(ncp: Ptr[Namecache]) -> Ptr[Bucket]:
+    """Where an entry is in the hash; who has nothing of E6 locks that, and asks again."""
+    return ref(_buckets[ncp.hash >> BUCKET_SHIFT])      # races: likewise
 
 
 def _hash(parent: Ptr[Namecache], name: Slice[u8]) -> u64:

@@ -50,4 +50,14 @@ FOUND = [
     ("granted_while_summed", "random:0:0:100000:272",
      "malloc_type._grant() replaced the number of bytes granted by a sum, and lost what others had "
      "added since; sum() read what is loose twice"),
+    ("two_rename", "random:0:0:100000:1",
+     "calls.rename() did not look again, with the directories locked, at whether the file was "
+     "still called so: two renamed one file, both with success"),
+    ("moved_and_unlinked", "random:0:0:100000:605",
+     "calls.unlink() locked the directory that the file had been in when it was looked up, and "
+     "took its name from the one that it was moved to"),
+    ("made_in_what_goes", "random:0:0:100000:382",
+     "calls.rmdir() did not lock the directory that went: a file was made in it meanwhile"),
+    ("mounted_on_what_goes", "pct:2:1179:100000:20",
+     "mount.mount() marked the place as covered without a lock: it was removed meanwhile"),
 ]

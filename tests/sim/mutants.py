@@ -55,7 +55,6 @@ KILLED = {
     "blind-cas kernel.lwkt.token.gettoken #1": ("exclusive", "random", 0),
     "blind-cas kernel.mem.malloc_type._grant #1": ("granted_while_summed", "race-random", 161),
     "blind-cas kernel.mem.slab._push_remote #1": ("retirement", "random", 36),
-    "blind-cas kernel.vfs.vnode._vget #1": ("renamed_and_thrown_away", "race-pct", 264),
     "drop-fence kernel.lwkt.ipiq.process #1": ("both_ways", "tso-random", 1),
     "forget-disable kernel.lwkt.intr._serve_pending #1": ("ticks_interrupted", "race-random", 19),
     "forget-disable kernel.lwkt.ipiq._make_room #1": ("full_silently", "random", 0),
@@ -228,11 +227,7 @@ KILLED = {
     "move-store kernel.mem.page.free #1": ("cached_page", "pct", 26),
     "move-store kernel.mem.slab._push_remote #1": ("retirement", "random", 36),
     "move-store kernel.vfs.namecache._enqueue #1": ("renamed_and_thrown_away", "race-pct", 264),
-    "move-store kernel.vfs.namecache._finish #1": ("renamed_and_thrown_away", "race-pct", 264),
-    "move-store kernel.vfs.namecache._make #1": ("renamed_and_thrown_away", "race-pct", 264),
-    "move-store kernel.vfs.namecache._make #2": ("renamed_and_thrown_away", "race-pct", 264),
     "move-store kernel.vfs.namecache._set #1": ("name_comes", "race-pct", 4),
-    "move-store kernel.vfs.vnode.make #1": ("renamed_and_thrown_away", "race-pct", 264),
     "move-store kernel.vfs.vnode.vacate #1": ("vnode_comes_and_goes", "race-random", 30),
     "no-lock kernel.fs.hammer2.chain._copy_of #1": ("same_key", "race-random", 0),
     "no-lock kernel.fs.hammer2.chain.drop #1": ("same_key", "race-random", 0),
@@ -476,9 +471,7 @@ KILLED = {
     "release-early kernel.mem.slab.free_address #1": ("chunks_preempted", "random", 0),
     "release-early kernel.mem.slab.kmalloc_nowait #1": ("chunks_preempted", "race-random", 0),
     "release-early kernel.vfs.namecache._enqueue #1": ("unmounted", "race-pct", 12),
-    "release-early kernel.vfs.namecache._find #1": ("renamed_and_thrown_away", "race-pct", 264),
     "release-early kernel.vfs.namecache._resolve #1": ("two_unlink", "race-pct", 18),
-    "release-early kernel.vfs.namecache._resolve #2": ("renamed_and_thrown_away", "race-pct", 264),
     "release-early kernel.vfs.namecache._set #1": ("name_comes", "race-pct", 4),
     "release-early kernel.vfs.namecache._take #1": ("renamed_and_thrown_away", "race-random", 0),
     "release-early kernel.vfs.namecache.nlookup #1": ("long_name", "race-pct", 4),
@@ -572,8 +565,6 @@ KILLED = {
     "skip-recheck kernel.mem.slab._return_zones #1": ("retirement", "random", 0),
     "skip-recheck kernel.mem.slab._small #1": ("remote_free", "random", 0),
     "skip-recheck kernel.vfs.namecache._find #1": ("one_bucket_of_names", "race-random", 0),
-    "skip-recheck kernel.vfs.namecache._unhash #1": ("renamed_over", "race-random", 0),
-    "skip-recheck kernel.vfs.namecache._unhash #2": ("renamed_and_thrown_away", "race-random", 0),
     "skip-recheck kernel.vfs.namecache.lookup_file #1": ("name_of_two", "race-random", 0),
     "skip-recheck kernel.vfs.namecache.lookup_file #2": ("renamed", "race-pct", 2),
     "skip-recheck kernel.vfs.vnode._vget #1": ("vnode_comes_and_goes", "race-random", 316),
@@ -649,31 +640,48 @@ KILLED = {
     "split-rmw kernel.mem.slab._push_remote #1": ("remote_free_by_two", "race-random", 33),
     "split-rmw kernel.mem.slab._push_remote #2": ("retirement", "tso-random", 0),
     "split-rmw kernel.mem.slab._push_remote #3": ("remote_free_by_two", "race-random", 7),
+    "release-early kernel.vfs.namecache._resolve #2": ("moved_and_unlinked", "race-random", 8),
+    "split-rmw kernel.vfs.namecache._find_locked #1": ("names_thrown_away", "tso-random", 19),
+    "skip-recheck kernel.vfs.namecache._unhash #3": ("renamed_over", "race-random", 0),
+    "skip-recheck kernel.vfs.namecache._unhash #4": ("bucket_of_three", "race-random", 0),
+    "forget-hold kernel.vfs.namecache.parent_of #1": ("up_from_what_moves", "race-random", 0),
+    "no-lock kernel.vfs.namecache.parent_of #1": ("up_from_what_moves", "race-random", 634),
+    "release-early kernel.vfs.namecache.parent_of #1": ("up_from_what_moves", "race-random", 634),
     "split-rmw kernel.vfs.namecache._find #1": ("two_unlink", "race-random", 12),
     "split-rmw kernel.vfs.namecache._find #2": ("bucket_of_three", "race-random", 3),
-    "split-rmw kernel.vfs.namecache._find_locked #1": ("renamed_and_thrown_away", "race-pct", 264),
     "split-rmw kernel.vfs.namecache._finish #1": ("stale_holds", "random", 29),
     "split-rmw kernel.vfs.namecache._free #1": ("unmounted", "race-pct", 212),
     "split-rmw kernel.vfs.namecache._make #1": ("name_of_two", "race-random", 2),
     "split-rmw kernel.vfs.namecache._make #2": ("entries_refused", "pct", 92),
-    "split-rmw kernel.vfs.namecache._set #1": ("renamed", "race-pct", 691),
-    "split-rmw kernel.vfs.namecache._unhash #1": ("renamed", "race-pct", 691),
-    "split-rmw kernel.vfs.namecache._unhash #2": ("renamed", "race-pct", 691),
     "split-rmw kernel.vfs.namecache.drop #1": ("two_unlink", "race-random", 9),
     "split-rmw kernel.vfs.namecache.hold #1": ("name_comes", "tso-random", 18),
     "split-rmw kernel.vfs.namecache.nch_drop #1": ("two_unlink", "race-random", 5),
     "split-rmw kernel.vfs.namecache.nch_hold #1": ("two_mount", "race-random", 6),
-    "split-rmw kernel.vfs.namecache.rename #1": ("renamed", "race-pct", 691),
-    "split-rmw kernel.vfs.vnode._vget #1": ("renamed_and_thrown_away", "race-pct", 576),
     "split-rmw kernel.vfs.vnode.make #1": ("vnode_comes_and_goes", "race-random", 875),
     "split-rmw kernel.vfs.vnode.vref #1": ("names_thrown_away", "race-random", 21),
     "split-rmw kernel.vfs.vnode.vrele #1": ("name_comes", "tso-random", 15),
     "split-rmw kernel.vfs.vnode.vrele #2": ("vnode_comes_and_goes", "race-pct", 212),
-    "weaken-order kernel.vfs.namecache._make #1": ("renamed", "race-pct", 691),
 }
 
 # name: why it cannot be told from the original
 EQUIVALENT = {
+    "move-store kernel.vfs.namecache._make #1":
+        "The entry is nobody else's yet; the bucket's lock makes it known.",
+    "move-store kernel.vfs.namecache._make #2":
+        "The entry is nobody else's yet; the bucket's lock makes it known.",
+    "move-store kernel.vfs.vnode.make #1":
+        "The vnode is nobody else's yet; the slot's lock makes it known.",
+    "split-rmw kernel.vfs.namecache._set #1":
+        "Others change flags with the directory locked, as who sets an entry that is RESOLVED; of "
+        "one that is not nobody else does, but for who has its lock.",
+    "split-rmw kernel.vfs.namecache._unhash #1":
+        "`update` is changed by the holder of the bucket's lock alone.",
+    "split-rmw kernel.vfs.namecache._unhash #2":
+        "The entry is idle and its bucket locked: nobody has a hold to change its flags by.",
+    "split-rmw kernel.vfs.namecache.rename #1":
+        "Others change flags with the directory locked, which the renamer has.",
+    "weaken-order kernel.vfs.namecache._make #1":
+        "The entry is nobody else's yet; the bucket's lock makes it known.",
     "drop-fence kernel.lwkt.spin.update_same #1":
         "An acquire fence is no instruction on x86, which does loads in order.",
     "forget-poll kernel.lwkt.sched.acquire #1":
@@ -779,6 +787,22 @@ EQUIVALENT = {
 
 # name: what it takes that no scenario has yet
 OPEN = {
+    "blind-cas kernel.vfs.vnode._vget #1":
+        "A vnode is freed between load and store; its memory has to tell that it was.",
+    "split-rmw kernel.vfs.vnode._vget #1":
+        "The same.",
+    "move-store kernel.vfs.namecache._finish #1":
+        "Who has a stale hold takes a reference to the vnode just before it goes.",
+    "release-early kernel.vfs.namecache._find #1":
+        "As no-lock of the same.",
+    "skip-recheck kernel.vfs.namecache._unhash #1":
+        "Who takes a hold between the two looks, and finds the entry empty and GONE, asks again: "
+        "it has to be the parent of a new entry by then.",
+    "skip-recheck kernel.vfs.namecache._unhash #2":
+        "Between the look at the hash and the lock the entry is renamed, and let go of.",
+    "skip-recheck kernel.vfs.namecache.parent_of #1":
+        "An entry is moved for the second time while its parent is held under the bucket that it "
+        "had at first.",
     "no-lock kernel.vfs.namecache._find #1":
         "A slab of entries is unmapped between two steps of one walk, on whose CPU a message "
         "of the grace period was answered in between.",

@@ -13,7 +13,8 @@ from tests.sim.suite import NAMES, affordable, scenarios
 RUNS = 6_000
 RACES = 400
 STEPS = 2_000_000           # of one test, where schedules are long
-LONG = 1_000_000
+LONG = 400_000              # schedules, in make test-all
+LONG_STEPS = 30_000_000     # about so many, where schedules are long
 
 
 def test_there_are_scenarios():
@@ -48,6 +49,7 @@ def test_no_two_accesses_race(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_for_long(name):
     scenario = scenarios()[name]
-    scenario.random(LONG, seed=10 * RUNS)
+    runs = affordable(name, LONG, LONG_STEPS)
+    scenario.random(runs, seed=10 * RUNS)
     for depth in (3, 4, 5):
-        scenario.pct(LONG // 2, depth, seed=10 * RUNS)
+        scenario.pct(runs // 2, depth, seed=10 * RUNS)

@@ -170,6 +170,8 @@ def _nsymlink(dvp: Ptr[Vnode], name: Slice[u8], target: Slice[u8],
 
 @throws
 def _nlink(dvp: Ptr[Vnode], name: Slice[u8], vp: Ptr[Vnode]) -> None:
+    if _node(vp).nlink == 0:
+        raise Errno(ENOENT)                     # its last name has just gone
     node.enter(_node(dvp), name, _node(vp))
 
 

@@ -16,6 +16,7 @@ from kpy import (
     Slice,
     VirtAddr,
     address_of,
+    i32,
     may_block,
     panic,
     pointer_at,
@@ -30,7 +31,7 @@ from kpy import (
 
 from kernel.fs.tmpfs.node import M_TMPFS, Node
 from kernel.fs.tmpfs.vnops import OPS
-from kernel.lib.errno import EBUSY, EEXIST, ENOENT, ENOMEM, ENOTDIR
+from kernel.lib.errno import EBUSY, EEXIST, ENOENT, ENOMEM, ENOTDIR, ENOTEMPTY
 from kernel.lwkt.globaldata import gd
 from kernel.mem import kmalloc_obj, malloc_type
 from kernel.mem.flags import NOWAIT
@@ -127,16 +128,37 @@ def _all_given_back() -> None:
     assert mp.refs.load() == 0 and mp.vnodes.load() == 1 and namecache._entries.load() == 1
     for cpu in range(world.cpus):
         assert namecache._queues[cpu].count == 0 and namecache._queues[cpu].names.empty()
+    assert _none_called(A) and _none_called(B) and _none_called(C), "an entry that is free"
     heap.all_freed(M_NLOOKUP)
     heap.all_freed(M_NAME)
     assert malloc_type.sum(M_VNODE).inuse == 1 and malloc_type.sum(M_MOUNT).inuse == 1
     # A mount's structure, its root; of each entry the node, the entry, the name.
     root = unwrap(unwrap(mp.root).vp)
     assert root.refs.load() == 1, "the root's vnode is still in use"
+    assert malloc_type.sum(M_TMPFS).inuse == 2 + 3 * _files_below(root), "a node was lost"
+
+
+def _none_called(name: Slice[u8]) -> bool:
+    """Whether the bucket of a name in the root is empty."""
+    bucket = namecache._hash(_root(), name) >> namecache.BUCKET_SHIFT
+    return namecache._buckets[bucket].names.empty()
+
+
+def _files_below(root: Ptr[Vnode]) -> u64:
+    """How many files and folders there are, but the root."""
+    folders: Array[Ptr[Node] | None, 8]
+    folders[0] = pointer_at(Node, VirtAddr(root.data))
+    seen: u64 = 0
+    known: u64 = 1
     files: u64 = 0
-    for _ in pointer_at(Node, VirtAddr(root.data)).entries:
-        files += 1
-    assert malloc_type.sum(M_TMPFS).inuse == 2 + 3 * files, "a node was lost"
+    while seen < known:
+        for entry in unwrap(folders[seen]).entries:
+            files += 1
+            if entry.node.type == Vtype.VDIR:
+                folders[known] = entry.node
+                known += 1
+        seen += 1
+    return files
 
 
 # --- Looking up -----------------------------------------------------------------------------
@@ -259,12 +281,7 @@ def two_create() -> None:
     _with_files(2, ROOMY)
     world.thread(_create_too, 0, 0)
     world.thread(_create_too, 0, 1)
-    world.check(_one_created)
-
-
-def _one_created() -> None:
-    assert found.load() == 1
-    _all_given_back()
+    world.check(_one_done)
 
 
 def _unlink_a(unused: u64) -> None:
@@ -295,7 +312,7 @@ def two_unlink() -> None:
     _with_files(2, ROOMY)
     world.thread(_unlink_a, 0, 0)
     world.thread(_unlink_a, 0, 1)
-    world.check(_one_created)
+    world.check(_one_done)
 
 
 def _resolve_a(times: u64) -> None:
@@ -565,6 +582,291 @@ def entries_retired() -> None:
     world.on_each(_here_with_two_slabs)
     world.thread(_forget_all, 0, 0)
     world.thread(_find_for_a_while, 0, 1)
+
+
+# --- Changes that meet ----------------------------------------------------------------------
+
+
+@may_block
+def _one_of_two(error: i32, either: i32) -> None:
+    """Only one change of two is possible; what the other one is told."""
+    if error == 0:
+        found.add(1)
+    else:
+        assert error == either
+    _leave()
+
+
+@may_block
+def _try_rename(old: Slice[u8], new: Slice[u8]) -> i32:
+    try:
+        calls.rename(old, new)
+        return 0
+    except Errno as e:
+        return e.code
+
+
+def _rename_a_to_c(unused: u64) -> None:
+    _one_of_two(_try_rename(b"/a", b"/c"), ENOENT)
+
+
+def _rename_a_to_d(unused: u64) -> None:
+    _one_of_two(_try_rename(b"/a", b"/d"), ENOENT)
+
+
+def _move_a(unused: u64) -> None:
+    _one_of_two(_try_rename(b"/a", b"/folder/a"), ENOENT)
+
+
+def two_rename() -> None:
+    """Two rename one file."""
+    _with_files(2, ROOMY)
+    world.thread(_rename_a_to_c, 0, 0)
+    world.thread(_rename_a_to_d, 0, 1)
+    world.check(_one_done)
+
+
+def moved_and_renamed() -> None:
+    """One moves a file into a folder, another gives it a name."""
+    _with_files(2, ROOMY)
+    world.thread(_move_a, 0, 0)
+    world.thread(_rename_a_to_d, 0, 1)
+    world.check(_one_done)
+
+
+def moved_and_unlinked() -> None:
+    """A file is moved away while another unlinks it."""
+    _with_files(2, ROOMY)
+    world.thread(_move_a, 0, 0)
+    world.thread(_unlink_a, 0, 1)
+    world.check(_one_done)
+
+
+def _up_with_folders() -> None:
+    _up()
+    try:
+        _make(b"/other", Vtype.VDIR)
+        _make(b"/folder/inner", Vtype.VDIR)
+    except Errno:
+        panic("no folders")
+    assert namecache.purge(mount.root_mount())
+
+
+def _move_folder(unused: u64) -> None:
+    _one_of_two(_try_rename(b"/folder", b"/other/x"), ENOENT)
+
+
+def _move_other(unused: u64) -> None:
+    _one_of_two(_try_rename(b"/other", b"/folder/inner/x"), ENOENT)
+
+
+def into_each_other() -> None:
+    """Two folders are each moved into the other: one is."""
+    _with_files(2, ROOMY)
+    world.start_with(_up_with_folders)
+    world.thread(_move_folder, 0, 0)
+    world.thread(_move_other, 0, 1)
+    world.check(_one_done)
+
+
+def _move_inner(unused: u64) -> None:
+    assert _try_rename(b"/folder/inner", b"/c") == 0
+    _leave()
+
+
+def _go_up(unused: u64) -> None:
+    """From the inner folder to the one that it is in, or was."""
+    try:
+        vnode.vrele(lookup.vnode_at(b"/folder/inner/..", Nlc.FOLLOW))
+    except Errno as e:
+        assert e.code == ENOENT
+    _leave()
+
+
+def up_from_what_moves() -> None:
+    """`..` of a folder that is moved meanwhile."""
+    _with_files(2, ROOMY)
+    world.start_with(_up_with_folders)
+    world.thread(_move_inner, 0, 0)
+    world.thread(_go_up, 0, 1)
+
+
+def _move_twice(unused: u64) -> None:
+    """Into a third bucket, and on to another."""
+    assert _try_rename(b"/folder/inner", b"/c") == 0
+    assert _try_rename(b"/c", b"/d") == 0
+    _leave()
+
+
+def _up_and_hold_inner() -> None:
+    _up_with_folders()
+    try:
+        folder = namecache.lookup(_root(), b"folder")
+        inner = namecache.lookup(folder, b"inner")
+        namecache.drop(folder)
+        victim.store(u64(address_of(inner)))
+    except Errno:
+        panic("they are there")
+
+
+def _find_parent(unused: u64) -> None:
+    """It is the folder, or the root."""
+    ncp = pointer_at(Namecache, VirtAddr(victim.load()))    # safe: it is held
+    parent = unwrap(namecache.parent_of(ncp))
+    assert parent.holds.load() > 1
+    namecache.drop(parent)
+    namecache.drop(ncp)
+    _leave()
+
+
+def parent_of_what_moves() -> None:
+    """The parent of an entry that is moved twice meanwhile."""
+    _with_files(2, ROOMY)
+    world.start_with(_up_and_hold_inner)
+    world.thread(_move_twice, 0, 0)
+    world.thread(_find_parent, 0, 1)
+
+
+def _up_and_find_all() -> None:
+    """Entries of a and the folder that nobody uses, nor has used lately."""
+    _up()
+    assert _look(A)
+    try:
+        namecache.drop(namecache.lookup(_root(), b"folder"))
+    except Errno:
+        panic("no memory")
+    place = ref(namecache._queues[gd.cpuid])
+    for ncp in place.names:
+        ncp.used = False
+    stage.store(gd.cpuid)
+
+
+def _throw_away(unused: u64) -> None:
+    """What was looked up first, if it is idle; then the other."""
+    for _ in range(2):
+        idle = namecache._take(ref(namecache._queues[stage.load()]), None)
+        if idle is not None:
+            namecache._finish(idle)
+    _leave()
+
+
+def _rename_and_look(unused: u64) -> None:
+    assert _try_rename(b"/a", b"/c") == 0
+    assert _look(C) and not _look(A) and _look(C)
+    _leave()
+
+
+def thrown_away_while_renamed() -> None:
+    """An entry is renamed just when it was found to be idle, and was to be thrown away."""
+    _with_files(2, ROOMY)
+    world.start_with(_up_and_find_all)
+    world.thread(_throw_away, 0, 0)
+    world.thread(_rename_and_look, 0, 1)
+
+
+def _go_into_folder(unused: u64) -> None:
+    try:
+        lookup.done(lookup.nlookup(b"/folder/x", Nlc.CREATE))
+    except Errno:
+        panic("the folder is there")
+    _leave()
+
+
+def thrown_away_while_entered() -> None:
+    """A folder is gone into just when its entry was found to be idle."""
+    _with_files(2, ROOMY)
+    world.start_with(_up_and_find_all)
+    world.thread(_throw_away, 0, 0)
+    world.thread(_go_into_folder, 0, 1)
+
+
+def _remove_if_empty(unused: u64) -> None:
+    error: i32 = 0
+    try:
+        calls.rmdir(b"/folder")
+    except Errno as e:
+        error = e.code
+    _one_of_two(error, ENOTEMPTY)
+
+
+def _create_in_folder(unused: u64) -> None:
+    error: i32 = 0
+    try:
+        _make(b"/folder/x", Vtype.VREG)
+    except Errno as e:
+        error = e.code
+    _one_of_two(error, ENOENT)
+
+
+def made_in_what_goes() -> None:
+    """A file is made in a folder that is removed meanwhile: one of the two fails."""
+    _with_files(2, ROOMY)
+    world.thread(_remove_if_empty, 0, 0)
+    world.thread(_create_in_folder, 0, 1)
+    world.check(_one_done)
+
+
+def _remove_if_free(unused: u64) -> None:
+    error: i32 = 0
+    try:
+        calls.rmdir(b"/folder")
+    except Errno as e:
+        error = e.code
+    _one_of_two(error, EBUSY)
+
+
+def _mount_if_there(unused: u64) -> None:
+    error: i32 = 0
+    try:
+        nd = lookup.nlookup(b"/folder", Nlc(0))
+        try:
+            above_it = mount.mount(b"tmpfs", b"", nd.nch, b"/folder", MountFlag(0))
+        finally:
+            lookup.done(nd)
+        while found.load() == 0 and users.load() != gone.load() + 1:
+            world.wait()                        # the other finds it covered
+        while not _unmounted(above_it):
+            world.wait()
+    except Errno as e:
+        error = e.code
+    _one_of_two(error, ENOENT)
+
+
+def mounted_on_what_goes() -> None:
+    """Something is mounted on a folder that is removed meanwhile: one of the two fails."""
+    _with_files(2, ROOMY)
+    world.thread(_remove_if_free, 0, 0)
+    world.thread(_mount_if_there, 0, 1)
+    world.check(_one_done)
+
+
+def _link_c(unused: u64) -> None:
+    try:
+        calls.link(b"/a", b"/c")
+    except Errno as e:
+        assert e.code == ENOENT
+    _leave()
+
+
+def _unlink_a_and_b(unused: u64) -> None:
+    try:
+        calls.unlink(b"/a")
+        calls.unlink(b"/b")
+    except Errno:
+        panic("both are there")
+    _leave()
+
+
+def linked_and_unlinked() -> None:
+    """A file gets another name while it loses its only one."""
+    _with_files(2, ROOMY)
+    world.thread(_link_c, 0, 0)
+    world.thread(_unlink_a_and_b, 0, 1)
+
+
+def _one_done() -> None:
+    assert found.load() == 1, "both were done, or none"
+    _all_given_back()
 
 
 # --- Mounts ---------------------------------------------------------------------------------
