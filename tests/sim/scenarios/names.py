@@ -722,7 +722,9 @@ def _find_parent(unused: u64) -> None:
 def parent_of_what_moves() -> None:
     """The parent of an entry that is moved twice meanwhile."""
     _with_files(2, ROOMY)
+    heap.needed(3 * heap.MIB)
     world.start_with(_up_and_hold_inner)
+    world.on_each(_here_with_two_slabs)
     world.thread(_move_twice, 0, 0)
     world.thread(_find_parent, 0, 1)
 
