@@ -12,6 +12,7 @@ from kpy import (
     Atomic,
     Ptr,
     Str,
+    address_of,
     compiler_fence,
     i32,
     kprintf,
@@ -235,12 +236,14 @@ def figure_interrupt() -> None:
     """From an interrupt that is noted to the first line of its thread's handler, by preemption."""
     global at, sum_
     interrupts.register_with(_arrived)
-    sum_ = 0
+    sleepq.tsleep(u64(address_of(ref(interrupts.info))), sleepq.NO_FLAGS, "figure", 1)
+    sum_ = 0                            # the thread has begun, and waits
     for _ in range(ROUNDS):
         crit.crit_enter()
         intr.post(interrupts.VECTOR)
         at = machine.cputimer_count()
         crit.crit_exit()
+    assert sum_ != 0, "it did not preempt"
     show("intr.to_thread", sum_, ROUNDS)
     interrupts.register_with(interrupts.serve)
 
