@@ -314,7 +314,7 @@ def of(request: Ptr[Bio]) -> Ptr[Buf]:
 @throws
 def _await(bp: Ptr[Buf]) -> Ptr[Buf]:
     """Wait for the read of a held buffer; the hold ends if it failed."""
-    if bp.flags.load() & VALID == 0:
+    if bp.flags.load() & (VALID | BUSY) != VALID:       # who is in done() still writes to flags
         _wait(bp)
         error = bp.error
         if error != 0:

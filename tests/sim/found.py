@@ -60,4 +60,7 @@ FOUND = [
      "calls.rmdir() did not lock the directory that went: a file was made in it meanwhile"),
     ("mounted_on_what_goes", "pct:2:1179:100000:20",
      "mount.mount() marked the place as covered without a lock: it was removed meanwhile"),
+    ("blocks_evicted", "random:0:0:100000:85547",
+     "buf.done() set VALID, and then took BUSY away: a reader went on in between, the buffer was "
+     "used for another block, and its BUSY went, with the old data in it"),
 ]
