@@ -278,11 +278,9 @@ def _rename(source: Ptr[Nlookup], target: Ptr[Nlookup]) -> None:
         try:
             _move(source, target, dvp if source_first else other, other if source_first else dvp)
         finally:
-            vnode.unlock(other)
-            vnode.vrele(other)
+            vnode.vput(other)
     finally:
-        vnode.unlock(dvp)
-        vnode.vrele(dvp)
+        vnode.vput(dvp)
 
 
 @throws
@@ -357,11 +355,9 @@ def _parent_of(path: Slice[u8], fresh: bool) -> Parent:
                     vnode.vrele(there)
                 if (there is not None) != fresh:
                     return found
-                vnode.unlock(dvp)
-                vnode.vrele(dvp)
+                vnode.vput(dvp)
                 raise Errno(EEXIST if fresh else ENOENT)
-            vnode.unlock(dvp)                   # it was renamed, or another over it
-            vnode.vrele(dvp)
+            vnode.vput(dvp)                     # it was renamed, or another over it
         except Errno:
             lookup.done(nd)
             raise
@@ -386,15 +382,13 @@ def _lock_directory(ncp: Ptr[namecache.Namecache]) -> Ptr[Vnode]:
     if there is not None:
         vnode.vrele(there)
     if there is not dvp:
-        vnode.unlock(dvp)
-        vnode.vrele(dvp)
+        vnode.vput(dvp)
         raise Errno(ENOENT)
     return dvp
 
 
 def _let_go(place: Ptr[Parent]) -> None:
-    vnode.unlock(place.dvp)
-    vnode.vrele(place.dvp)
+    vnode.vput(place.dvp)
     lookup.done(place.nd)
 
 

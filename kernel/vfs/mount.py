@@ -193,8 +193,7 @@ def _claim(ncp: Ptr[namecache.Namecache]) -> None:
         try:
             _mark(ncp)
         finally:
-            vnode.unlock(dvp)
-            vnode.vrele(dvp)
+            vnode.vput(dvp)
 
 
 @throws

@@ -235,6 +235,13 @@ def unlock(vp: Ptr[Vnode]) -> None:
     lockmgr.release(vp.lock)
 
 
+@may_block
+def vput(vp: Ptr[Vnode]) -> None:
+    """unlock() and vrele()."""
+    unlock(vp)
+    vrele(vp)
+
+
 # --- What a file system does not do --------------------------------------------------------
 
 
