@@ -90,6 +90,7 @@ KILLED = {
     "forget-drop kernel.vfs.namecache.nch_drop #1": ("name_comes", "race-random", 0),
     "forget-drop kernel.vfs.namecache.rename #1": ("renamed", "race-random", 0),
     "forget-drop kernel.vfs.namecache.rename #2": ("renamed", "race-random", 0),
+    "forget-drop kernel.vfs.vnode.vput #1": ("two_unlink", "race-random", 0),
     "forget-hold kernel.fs.hammer2.inode._indexed #1": ("inodes_missed", "race-random", 0),
     "forget-hold kernel.vfs.namecache.make_root #1": ("two_mount", "race-random", 0),
     "forget-hold kernel.vfs.namecache.nch_hold #1": ("two_mount", "race-random", 0),
