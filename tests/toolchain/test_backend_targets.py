@@ -79,6 +79,21 @@ def test_no_sse_no_red_zone_no_got():
     assert kinds <= {1, 2, 4, 10, 11}       # 64, PC32, PLT32, 32, 32S
 
 
+def test_arrays_are_aligned_as_in_c():
+    """System V ABI for x86-64, 3.1.2; but rows of a section stay together."""
+    record = k.struct("Record", id=U64, blocks=types.array(U64, 3))
+    shapes = {"table": (types.array(record, 3), {}), "short": (types.array(U8, 15), {}),
+              "bytes": (types.array(U8, 16), {}), "alone": (record, {}),
+              "wide": (types.array(U8, 64), {"align": 64}),
+              "row": (types.array(U64, 2), {"section": "rows"})}
+    names = {name: k.global_(name, ty, None, **more) for name, (ty, more) in shapes.items()}
+    assert {name: g.alignment for name, g in names.items()} == {
+        "table": 16, "short": 1, "bytes": 16, "alone": 8, "wide": 64, "row": 8}
+    assert k.global_("theirs", types.array(U64, 8), None, extern=True).alignment == 8
+    result = kernel(k.module(globals=[names["short"], names["table"]]))
+    assert int(symbols(result.object)["demo.table"]["st_value"]) % 16 == 0
+
+
 def test_interrupt_naked_section_export():
     frame = k.struct("Frame", rip=U64, cs=U64, rflags=U64, rsp=U64, ss=U64)
     hits = k.global_("hits", U64)

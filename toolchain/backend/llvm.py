@@ -130,16 +130,16 @@ class ModuleEmitter:
         own = g.percpu and self.target.percpu != "plain"
         section = g.section or (".percpu" if own else "")
         tail = f', section "{section}"' if section else ""
-        align = max(g.align, g.ty.align)
         word = "constant" if g.constant else "global"
         if g.extern or not here:
             self.declare(symbol, f"{at(symbol)} = external {self.local}{space[1:]}"
-                                 f"{' ' if space else ''}{word} {memory(g.ty)}, align {align}")
+                                 f"{' ' if space else ''}{word} {memory(g.ty)}, "
+                                 f"align {g.alignment}")
             return ""
         self.defined.add(symbol)
         value = self.constants.value(g.ty, g.init)
         dbg = self.debug.global_variable(g)
-        return (f"{at(symbol)} = dso_local{space} {word} {value}{tail}, align {align}{dbg}")
+        return (f"{at(symbol)} = dso_local{space} {word} {value}{tail}, align {g.alignment}{dbg}")
 
     def percpu_base(self) -> str:
         """The variable that holds the address of this CPU's copy of what %gs reaches."""

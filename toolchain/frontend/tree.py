@@ -33,6 +33,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from toolchain.frontend.types import ArrayType
+
 if TYPE_CHECKING:
     from toolchain.frontend.source import SourceFile
     from toolchain.frontend.types import Field, FnType, Register, Type
@@ -144,6 +146,18 @@ class Global:
     align: int = 0
     extern: bool = False
     export: str = ""
+
+    @property
+    def alignment(self) -> int:
+        """Of its address, in bytes.
+
+        An array of 16 bytes or more is 16-aligned, as in C (System V ABI for x86-64, 3.1.2): a
+        vector's load does not cross cache lines.  A section's rows stay as close as declared, and
+        nothing more is assumed of what somebody else defines.
+        """
+        vectors = isinstance(self.ty, ArrayType) and self.ty.size >= 16
+        least = 16 if vectors and not (self.section or self.extern) else 1
+        return max(least, self.align, self.ty.align)
 
 
 # Constant data.  For a type: int, bool, enum, flags, bits, newtype, endian (host value), null and

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Just enough of DWARF, quickly: which line an address has, and where functions begin.
 
-pyelftools finds the units, their abbreviations and the headers of their line programs.  The two
-inner loops, over line opcodes and over DIEs, are ours: a kernel's debug information is read at
-each link, and most of it only to be passed over.
+pyelftools finds the units and the headers of their line programs.  The inner loops, over line
+opcodes, abbreviations and DIEs, are ours: a kernel's debug information is read at each link, and
+most of it only to be passed over.
 
 Invariants
   D1  Rows of a LineTable are sorted by address; a row covers up to the next one; line 0 covers
@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from elftools.dwarf.compileunit import CompileUnit
 from elftools.dwarf.dwarfinfo import DWARFInfo
+from elftools.dwarf.enums import ENUM_DW_AT, ENUM_DW_FORM, ENUM_DW_TAG
 from elftools.dwarf.lineprogram import LineProgram
 from elftools.elf.elffile import ELFFile
 
@@ -37,6 +38,16 @@ _FIXED = {
 _LEB = {"udata", "sdata", "ref_udata", "strx", "addrx", "loclistx", "rnglistx"}
 _BLOCKS = {"block": 0, "exprloc": 0, "block1": 1, "block2": 2, "block4": 4}
 _LEB_STEP, _STRING_STEP, _BLOCK_STEP = -1, -2, -3
+_SUBPROGRAM, _LOW_PC = ENUM_DW_TAG["DW_TAG_subprogram"], ENUM_DW_AT["DW_AT_low_pc"]
+_FORMS = {number: name.removeprefix("DW_FORM_")
+          for name, number in ENUM_DW_FORM.items() if isinstance(number, int)}
+
+Plan = tuple[tuple[int, ...] | None, tuple[int, ...]]
+"""How to pass over a DIE: (steps up to low_pc or None, steps of the rest).
+
+A step is a number of bytes, or one of the *_STEP constants; _BLOCK_STEP - n is a block whose
+length takes n bytes, 0 standing for LEB128.
+"""
 
 
 class DwarfError(Exception):
@@ -89,8 +100,13 @@ def line_table(dwarf: DWARFInfo) -> LineTable:
 def function_starts(dwarf: DWARFInfo) -> set[int]:
     """The addresses at which a subprogram with debug information begins."""
     starts: set[int] = set()
+    if dwarf.debug_info_sec is None:
+        return starts
+    info = dwarf.debug_info_sec.stream.getvalue()
+    abbreviations = dwarf.debug_abbrev_sec.stream.getvalue()
     for unit in dwarf.iter_CUs():
-        starts.update(_subprograms(dwarf, unit))
+        plans = _plans(abbreviations, unit["debug_abbrev_offset"])
+        starts.update(_subprograms(info, unit, plans))
     return starts
 
 
@@ -231,43 +247,34 @@ def _sequences(
                 _, at = _uleb(data, at)
 
 
-def _subprograms(dwarf: DWARFInfo, unit: CompileUnit) -> Iterator[int]:
-    """low_pc of each subprogram DIE of a unit, found by passing over everything else."""
-    stream = dwarf.debug_info_sec.stream
-    stream.seek(unit.cu_die_offset)
-    data = stream.read(unit.cu_offset + unit.size - unit.cu_die_offset)
-    abbreviations, plans = unit.get_abbrev_table(), {}
-    at, size = 0, len(data)
-    while at < size:
-        code = data[at]
-        at += 1
-        if code >= 0x80:
-            code, at = _uleb(data, at - 1)
-        if not code:
-            continue
-        plan = plans.get(code)
-        if plan is None:
-            plan = plans[code] = _plan(abbreviations.get_abbrev(code))
-        before, after = plan
-        if before is not None:
-            at = _skip(data, at, before)
-            yield int.from_bytes(data[at : at + 8], "little")
-            at += 8
-        at = _skip(data, at, after)
+def _plans(data: bytes, at: int) -> dict[int, Plan]:
+    """The plan for each code of the table at an offset of .debug_abbrev."""
+    plans = {}
+    code, at = _uleb(data, at)
+    while code:
+        tag, at = _uleb(data, at)
+        at += 1                             # whether it has children
+        attributes = []
+        while True:
+            attribute, at = _uleb(data, at)
+            form, at = _uleb(data, at)
+            if not form:
+                break
+            name = _FORMS.get(form, f"{form:#x}")
+            if name == "implicit_const":
+                _, at = _sleb(data, at)
+            attributes.append((attribute, name))
+        plans[code] = _plan(attributes, wanted=tag == _SUBPROGRAM)
+        code, at = _uleb(data, at)
+    return plans
 
 
-def _plan(abbreviation: object) -> tuple[tuple[int, ...] | None, tuple[int, ...]]:
-    """How to pass over a DIE: (steps up to low_pc or None, steps of the rest).
-
-    A step is a number of bytes, or one of the *_STEP constants; _BLOCK_STEP - n is a block
-    whose length takes n bytes, 0 standing for LEB128.
-    """
+def _plan(attributes: list[tuple[int, str]], *, wanted: bool) -> Plan:
+    """How to pass over a DIE of these attributes; `wanted`: with a stop at its low_pc."""
     before: tuple[int, ...] | None = None
     steps: list[int] = []
-    wanted = abbreviation["tag"] == "DW_TAG_subprogram"
-    for spec in abbreviation["attr_spec"]:
-        form = spec["form"].removeprefix("DW_FORM_")
-        if wanted and spec["name"] == "DW_AT_low_pc" and form == "addr":
+    for attribute, form in attributes:
+        if wanted and attribute == _LOW_PC and form == "addr":
             before, steps = tuple(steps), []
         elif form in _FIXED and steps and steps[-1] >= 0:
             steps[-1] += _FIXED[form]
@@ -282,6 +289,21 @@ def _plan(abbreviation: object) -> tuple[tuple[int, ...] | None, tuple[int, ...]
         else:
             raise DwarfError(f"DW_FORM_{form} is not known")
     return before, tuple(steps)
+
+
+def _subprograms(info: bytes, unit: CompileUnit, plans: dict[int, Plan]) -> Iterator[int]:
+    """low_pc of each subprogram DIE of a unit, found by passing over everything else."""
+    at, end = unit.cu_die_offset, unit.cu_offset + unit.size
+    while at < end:
+        code, at = _uleb(info, at)
+        if not code:
+            continue
+        before, after = plans[code]
+        if before is not None:
+            at = _skip(info, at, before)
+            yield int.from_bytes(info[at : at + 8], "little")
+            at += 8
+        at = _skip(info, at, after)
 
 
 def _skip(data: bytes, at: int, steps: tuple[int, ...]) -> int:

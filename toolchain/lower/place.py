@@ -37,7 +37,7 @@ def _var(b: Builder, place: tree.VarPlace) -> cfg.Mem:
 def _global(b: Builder, place: tree.GlobalPlace) -> cfg.Mem:
     g = place.global_
     symbol = cfg.Sym(g.export or g.symbol, g.ty, g.percpu)
-    return cfg.Mem(symbol, 0, max(g.align, g.ty.align), g.percpu)
+    return cfg.Mem(symbol, 0, g.alignment, g.percpu)
 
 
 @places(tree.Deref)
