@@ -14,11 +14,12 @@ Tests     tests/toolchain/test_messages.py
 from __future__ import annotations
 
 import ast
+import copy
 import sys
 from typing import Any
 
 from toolchain.frontend import types as t
-from toolchain.frontend.check import classes, functions, typeexpr, vocabulary
+from toolchain.frontend.check import bounded, classes, functions, typeexpr, vocabulary
 from toolchain.frontend.check.scope import Context, Scope, among, is_poisoned
 from toolchain.frontend.modules import (
     POISONED,
@@ -34,13 +35,11 @@ from toolchain.frontend.modules import (
 from toolchain.frontend.tree import ConstValue, Loc, SymbolRef
 
 STEP_LIMIT = 5_000_000       # lines a constant may execute
-REPEAT_LIMIT = 1 << 26       # copies of a list or text that a constant may make of it at once
-BIGGEST = 1 << 4096          # no integer constant needs more; refuses 10**10**10 by its operands
 _SAFE = ("abs", "all", "any", "bool", "bytes", "bytearray", "dict", "divmod", "enumerate",
          "filter", "frozenset", "int", "isinstance", "len", "list", "map", "max", "min", "ord",
          "chr", "range", "reversed", "set", "sorted", "str", "sum", "tuple", "zip", "ValueError",
          "AssertionError", "KeyError", "IndexError", "hex", "True", "False", "None", "round")
-_BUILTINS = {name: getattr(__import__("builtins"), name) for name in _SAFE}
+_BUILTINS = {name: getattr(__import__("builtins"), name) for name in _SAFE} | bounded.NAMES
 
 
 class ConstError(Exception):
@@ -181,13 +180,17 @@ def python_value(cx: Context, scope: Scope, node: ast.expr, extra: dict[str, Any
     if not _harmless(cx, scope, node):
         return FAILED
     try:
-        code = compile(ast.Expression(node), scope.module.source.path, "eval", dont_inherit=True)
+        tree = bounded.bound(ast.Expression(copy.deepcopy(node)))
+        code = compile(tree, scope.module.source.path, "eval", dont_inherit=True)
         return _limited(eval, code, _Names(cx, scope, extra or {}))
     except ConstError as failed:
         if str(failed):
             cx.error(failed.code, scope, node, str(failed),
                      help=failed.help or "a constant is made when compiling: of literals, other "
                      "constants and @comptime functions")
+    except bounded.TooLargeError as error:
+        cx.error("K0503", scope, node, error.args[0], help=error.args[1],
+                 notes=_comptime_place(scope, node, error))
     except NameError as error:
         name = getattr(error, "name", None) or ""
         if not _declared_badly(cx, scope, name):
@@ -206,7 +209,7 @@ def python_value(cx: Context, scope: Scope, node: ast.expr, extra: dict[str, Any
         cx.error("K0502", scope, node,
                  f"this constant fails: {type(error).__name__}: {error}",
                  help="constants and @comptime functions are run by Python when compiling",
-                 notes=_comptime_place(scope, error))
+                 notes=_comptime_place(scope, node, error))
     return FAILED
 
 
@@ -214,14 +217,16 @@ def _declared_badly(cx: Context, scope: Scope, name: str) -> bool:
     return is_poisoned(scope.module.names.get(name))
 
 
-def _comptime_place(scope: Scope, error: Exception) -> tuple[tuple[str, Loc], ...]:
+def _comptime_place(scope: Scope, node: ast.expr, error: Exception) -> tuple[tuple[str, Loc], ...]:
+    """Where a function of this file raised it, if not at the constant itself."""
     trace, line = error.__traceback__, 0
     source = scope.module.source
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == source.path:
             line = trace.tb_lineno
         trace = trace.tb_next
-    return (("raised", source.line_loc(line)),) if line else ()
+    elsewhere = not node.lineno <= line <= (node.end_lineno or node.lineno)
+    return (("raised", source.line_loc(line)),) if line and elsewhere else ()
 
 
 def _limited(run: Any, *args: Any) -> Any:
@@ -256,40 +261,11 @@ def _harmless(cx: Context, scope: Scope, node: ast.AST) -> bool:
                      f"`{name}` cannot be used in a constant",
                      help="write the value itself, or compute it in a @comptime function")
             return False
-        if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Pow | ast.LShift):
-            right = part.right
-            if isinstance(right, ast.BinOp) or (isinstance(right, ast.Constant) and isinstance(
-                    right.value, int) and right.value > 4096):
-                cx.error("K0503", scope, part, "this number is too large to be meant",
-                         help="the largest integers are 64 bits wide; is a count mistyped?")
-                return False
         if isinstance(part, ast.Import | ast.ImportFrom | ast.Await | ast.Yield):
             cx.error("K0503", scope, part, "@comptime code cannot do this",
                      help="it computes constants: no imports, no input or output")
             return False
-    for part in ast.walk(node):
-        if _copies(part) > REPEAT_LIMIT:
-            cx.error("K0503", scope, part, "these are too many copies to be meant",
-                     help=f"a constant repeats a list {REPEAT_LIMIT:,} times at most; is a count "
-                     "mistyped?")
-            return False
     return True
-
-
-def _copies(node: ast.AST) -> int:
-    """How often `[0] * 10**9` repeats its list; 0 for everything else."""
-    if not isinstance(node, ast.BinOp) or not isinstance(node.op, ast.Mult):
-        return 0
-    for items, count in ((node.left, node.right), (node.right, node.left)):
-        text = isinstance(items, ast.Constant) and isinstance(items.value, str | bytes)
-        if (text or isinstance(items, ast.List | ast.Tuple)) and all(isinstance(
-                part, ast.BinOp | ast.Constant | ast.operator) for part in ast.walk(count)):
-            try:
-                value = eval(compile(ast.Expression(count), "", "eval"))
-            except Exception:           # told where the constant runs
-                return 0
-            return value if isinstance(value, int) else 0
-    return 0
 
 
 # ---- declarations as Python values --------------------------------------------------------------
@@ -558,7 +534,8 @@ def _function(cx: Context, decl: FunctionDecl) -> Any:
     if key not in cx.comptime:
         if not all(_harmless(cx, scope, s) for s in decl.node.body):
             raise ConstError
-        bare = ast.FunctionDef(decl.name, _bare_arguments(decl.node.args), decl.node.body, [], None)
+        body = [bounded.bound(copy.deepcopy(s)) for s in decl.node.body]
+        bare = ast.FunctionDef(decl.name, _bare_arguments(decl.node.args), body, [], None)
         ast.copy_location(bare, decl.node)
         ast.fix_missing_locations(bare)
         space = _Names(cx, scope, {})

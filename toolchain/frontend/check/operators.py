@@ -14,7 +14,7 @@ from typing import Any
 
 from toolchain.frontend import tree
 from toolchain.frontend import types as t
-from toolchain.frontend.check import const, expr, hints
+from toolchain.frontend.check import bounded, const, expr, hints
 from toolchain.frontend.check.body import Body
 
 OPS = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.FloorDiv: "floordiv", ast.Mod: "mod",
@@ -120,7 +120,7 @@ def _fold(b: Body, node: ast.AST, op: str, left: Any, right: Any) -> tree.Expr:
               "floordiv": lambda: x // y, "mod": lambda: x % y, "and": lambda: x & y,
               "or": lambda: x | y, "xor": lambda: x ^ y, "shl": lambda: x << y,
               "shr": lambda: x >> y, "pow": lambda: x ** y}[op]()
-    if abs(result) >= const.BIGGEST:
+    if abs(result).bit_length() > bounded.MOST_BITS:
         return b.error("K0503", node, "this number is too large to be meant",
                        help="the largest integers are 64 bits wide; is a count mistyped?")
     return tree.Const(t.LITERAL, b.loc(node), result)
