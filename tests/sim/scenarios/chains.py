@@ -559,8 +559,10 @@ def _read_if_possible(unused: u64) -> None:
 
 
 def memory_refused() -> None:
-    """There is memory for one way to an inode at a time: who has none leaves nothing behind."""
+    """There is memory for one way to an inode at a time: who has none leaves nothing behind.
+    With clocks: who is refused just when another has freed waits for a tick."""
     global may_fail
+    world.clocks()
     _with_volume(3, 0)
     world.start_with(_up_with_little)
     may_fail = True
