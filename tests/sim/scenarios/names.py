@@ -713,7 +713,7 @@ def _find_parent(unused: u64) -> None:
     """It is the folder, or the root."""
     ncp = pointer_at(Namecache, VirtAddr(victim.load()))    # safe: it is held
     parent = unwrap(namecache.parent_of(ncp))
-    assert parent.holds.load() > 1
+    assert parent.holds.load() != 0
     namecache.drop(parent)
     namecache.drop(ncp)
     _leave()
