@@ -90,7 +90,7 @@ def _static(b: Body, node: ast.Call, func: ast.expr) -> tree.Expr | None:
         return None
     ty = typeexpr.resolve(b.cx, b.scope, func.value)
     found = classes.method(b.cx, ty, func.attr) if isinstance(ty, t.NominalType) else None
-    if ty is t.POISON:
+    if ty is t.POISON or (isinstance(ty, t.NominalType) and ty.excuses(func.attr)):
         return b.poison(node)
     if found is None:
         return b.error("K0203", func, f"`{ty.name}` has no method `{func.attr}`",
@@ -176,17 +176,18 @@ def _infer(b: Body, decl: FunctionDecl, note: ast.expr, arg: ast.expr, env: dict
             note.value.id == "Type"):
         unify(b, decl, note.slice, typeexpr.resolve(b.cx, b.scope, arg), env, generic)
         return
-    saved = b.fork(), b.out, b.cx.sink.errors, len(b.cx.sink.diagnostics)
-    counts = len(b.function.locals), dict(b.frame.names)
+    saved = b.fork(), b.out, len(b.function.locals), dict(b.frame.names)
     b.out = []
-    seen = set(b.cx.sink._seen)
-    made = expr.value(b, arg)
+    with b.cx.aside() as found:
+        made = expr.value(b, arg)
+    here = b.scope.module.source, range(arg.lineno, (arg.end_lineno or arg.lineno) + 1)
+    for diagnostic in found.diagnostics:        # of what it uses; of itself, see _arguments()
+        if diagnostic.loc and (diagnostic.loc.source is not here[0]
+                               or diagnostic.loc.line not in here[1]):
+            b.cx.report(diagnostic)
     b.flow, b.out = saved[0], saved[1]
-    b.cx.sink.errors = saved[2]
-    del b.cx.sink.diagnostics[saved[3]:]
-    b.cx.sink._seen = seen
-    del b.function.locals[counts[0]:]
-    b.frame.names = counts[1]
+    del b.function.locals[saved[2]:]
+    b.frame.names = saved[3]
     if made.ty is t.POISON:          # reported when the arguments are checked
         for part in ast.walk(note):
             if isinstance(part, ast.Name) and part.id in generic:
@@ -407,8 +408,8 @@ def _attribute_call(b: Body, node: ast.Call, func: ast.Attribute, want: t.Type |
     if isinstance(owner.ty, t.AtomicType):
         return builtins.atomic(b, node, owner, name)
     if isinstance(owner.ty, t.StructType | t.BitsType):
-        if not require_layout(b, owner.ty, func):
-            return b.poison(node)
+        if not require_layout(b, owner.ty, func) or owner.ty.excuses(name):
+            return _only_arguments(b, node)
         found = classes.method(b.cx, owner.ty, name)
         if found is not None and any(n == "property" for n, _, _ in classes.decorators(
                 b.cx, Scope(found.module), found.node)):
@@ -482,12 +483,18 @@ def _modify(b: Body, node: ast.Call, register: Any) -> tree.Expr:
 
 # ---- constructors and conversions ---------------------------------------------------------------
 
+def _only_arguments(b: Body, node: ast.Call) -> tree.Expr:
+    """Check the arguments of a call that is wrong itself, for what is wrong whatever it means."""
+    for arg in (*node.args, *(k.value for k in node.keywords)):
+        if not typeexpr.names_type(b.cx, b.scope, arg):
+            expr.value(b, arg, t.POISON)
+    return b.poison(node)
+
+
 def construct(b: Body, node: ast.Call, ty: t.Type, want: t.Type | None) -> tree.Expr:
     """`T(...)`: a struct's storage, bits, or a conversion to `T`."""
     if ty is t.POISON:
-        for arg in node.args:
-            expr.value(b, arg)
-        return b.poison(node)
+        return _only_arguments(b, node)
     if isinstance(ty, t.StructType):
         return _struct(b, node, ty)
     if isinstance(ty, t.BitsType) and (node.keywords or len(node.args) != 1):
@@ -503,37 +510,44 @@ def construct(b: Body, node: ast.Call, ty: t.Type, want: t.Type | None) -> tree.
 
 
 def _struct(b: Body, node: ast.Call, ty: t.StructType) -> tree.Expr:
-    if not require_layout(b, ty, node):
-        return b.poison(node)
+    if not require_layout(b, ty, node) or "*" in ty.wrong or (node.args and ty.wrong):
+        return _only_arguments(b, node)
     fields: dict[str, tree.Expr] = {}
+    given: set[str] = set()
     names = list(ty.fields)
-    pairs = list(zip(names, node.args, strict=False))
+    pairs: list[tuple[str, ast.expr, ast.AST]] = [
+        (name, arg, arg) for name, arg in zip(names, node.args, strict=False)]
     if len(node.args) > len(names):
+        _only_arguments(b, node)
         return b.error("K0335", node.args[len(names)],
                        f"`{ty.name}` has {len(names)} field{'s' * (len(names) != 1)}",
                        help=expr.members_of(ty))
-    pairs += [(k.arg or "", k.value) for k in node.keywords]
+    pairs += [(k.arg or "", k.value, k) for k in node.keywords]
     ok = True
-    for name, arg in pairs:
+    for name, arg, where in pairs:
         field = ty.fields.get(name)
-        if field is None:
-            b.error("K0203", arg, f"`{ty.name}` has no field `{name}`",
-                    help=nearest(name, tuple(names)) or expr.members_of(ty))
+        if field is None or ty.excuses(name):
+            if not ty.excuses(name):
+                b.error("K0203", where, f"`{ty.name}` has no field `{name}`",
+                        help=nearest(name, tuple(names)) or expr.members_of(ty))
+            expr.value(b, arg, t.POISON)
             ok = False
             continue
-        if name in fields:
-            b.error("K0335", arg, f"field `{name}` is given twice", help="leave one of them out")
+        if name in given:
+            b.error("K0335", where, f"field `{name}` is given twice", help="leave one of them out")
             ok = False
             continue
+        given.add(name)
         fields[name] = fill(b, arg, field.ty, f"field `{name}`")
         ok = ok and fields[name].ty is not t.POISON
         if isinstance(field.ty, t.FnType):
             note_table(b, ty, name, fields[name])
-    for name, field in ty.fields.items():
-        if name not in fields and (wrong := t.without_zero(field.ty)) is not None:
-            b.error("K0314", node, f"`{name}` would begin as null: `{wrong.name}` has no zero",
-                    help=f"give it: `{ty.name}(..., {name}=...)`, or declare it `| None`")
-            ok = False
+    null = [name for name, field in ty.fields.items()
+            if name not in given and t.without_zero(field.ty) is not None]
+    if null:
+        message, hint = classes.begins_as_null(ty, null)
+        b.error("K0314", node, message, help=f"{hint}, or declare it `| None`")
+        ok = False
     return tree.StructLit(ty, b.loc(node), fields) if ok else b.poison(node)
 
 
@@ -581,6 +595,9 @@ def _bit_fields(b: Body, node: ast.Call, ty: t.BitsType) -> dict[str, tree.Expr]
         return None
     for keyword in node.keywords:
         field = ty.fields.get(keyword.arg or "")
+        if ty.excuses(keyword.arg or ""):
+            expr.value(b, keyword.value, t.POISON)
+            return None
         if field is None:
             b.error("K0203", keyword, f"`{ty.name}` has no field `{keyword.arg}`",
                     help=nearest(keyword.arg or "", tuple(ty.fields)) or expr.members_of(ty))

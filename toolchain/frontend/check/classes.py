@@ -204,6 +204,9 @@ def _collect_methods(cx: Context, decl: Class, scope: Scope, ty: t.NominalType) 
     for item in decl.node.body:
         if isinstance(item, ast.FunctionDef):
             if item.name.startswith("__") and item.name not in _METHODS:
+                ty.wrong.add(item.name)
+                if item.name == "__init__":             # the fields it would make
+                    ty.wrong |= _stored_to_self(item) - fields.keys()
                 cx.error("K0210", scope, item, f"`{item.name}` has no meaning in kpy",
                          help=_DUNDERS.get(item.name, "the methods with a meaning are "
                                            + " ".join(sorted(_METHODS))))
@@ -216,6 +219,7 @@ def _collect_methods(cx: Context, decl: Class, scope: Scope, ty: t.NominalType) 
             if first is not None:
                 cx.error("K0201", scope, item, f"`{decl.name}.{item.name}` is declared twice",
                          notes=(("the first is", first),), help="rename one of them")
+                ty.wrong.add(item.name)
                 continue
             if item.name in ("__enter__", "__exit__") and len(item.args.args) > 1:
                 cx.error("K0344", scope, item.args.args[1], f"`{item.name}` takes its `self` alone",
@@ -225,6 +229,26 @@ def _collect_methods(cx: Context, decl: Class, scope: Scope, ty: t.NominalType) 
             made = FunctionDecl(item.name, decl.module, item)
             made.owner = decl
             ty.methods[item.name] = made
+
+
+def _stored_to_self(node: ast.FunctionDef) -> set[str]:
+    return {part.attr for part in ast.walk(node) if isinstance(part, ast.Attribute) and isinstance(
+        part.ctx, ast.Store) and isinstance(part.value, ast.Name) and part.value.id == "self"}
+
+
+def _names_in(item: ast.stmt) -> set[str]:
+    """What a statement that cannot stand in a class was to declare."""
+    return {part.id for part in ast.walk(item) if isinstance(part, ast.Name)
+            and isinstance(part.ctx, ast.Store)}
+
+
+def begins_as_null(ty: t.StructType, names: list[str]) -> tuple[str, str]:
+    """What is wrong with a value of `ty` that leaves out fields which have no zero; what to do."""
+    wrong = t.without_zero(ty.fields[names[0]].ty)
+    shown = ", ".join(f"`{name}`" for name in names[:6]) + ", ..." * (len(names) > 6)
+    given = ", ".join(f"{name}=..." for name in names[:6])
+    return (f"{shown} would begin as null: `{wrong.name if wrong else ''}` has no zero",
+            f"give {'it' if len(names) == 1 else 'them'}: `{ty.name}(..., {given})`")
 
 
 def _base_int(cx: Context, scope: Scope, node: ast.ClassDef, call: ast.Call | None,
@@ -250,11 +274,12 @@ def _struct(cx: Context, decl: Class, scope: Scope, name: str, call: ast.Call | 
     decl.extending = True
     base = _base(cx, decl, scope)
     decl.extending = False
-    if base is t.POISON:
-        return t.POISON
     packed = _flag(call, "packed")
-    return t.StructType(name, decl.module.name, decl.node.lineno, packed=packed, base=base,
-                        args=args)
+    made = t.StructType(name, decl.module.name, decl.node.lineno, packed=packed,
+                        base=None if base is t.POISON else base, args=args)
+    if base is t.POISON:
+        made.wrong.add("*")             # what it has from there is not known
+    return made
 
 
 def _base(cx: Context, decl: Class, scope: Scope) -> Any:
@@ -292,6 +317,7 @@ def _fill(cx: Context, decl: Class, scope: Scope, ty: t.StructType) -> None:
     node: ast.ClassDef = decl.node
     if ty.base is not None:
         complete(cx, ty.base, scope, node)
+        ty.wrong |= ty.base.wrong
     fields: list[t.Field] = []
     seen = {name: f.line for name, f in ty.base.fields.items()} if ty.base else {}
     home = cx.instances[ty.base][0].module.source if ty.base else decl.module.source
@@ -306,6 +332,7 @@ def _fill(cx: Context, decl: Class, scope: Scope, ty: t.StructType) -> None:
                     cx.error("K0201", scope, item.target, f"field `{name}` is declared twice",
                              notes=(("the first is", source.line_loc(seen[name])),),
                              help="rename one of them")
+                    ty.wrong.add(name)
                     continue
                 seen[name] = item.lineno
                 field_ty = typeexpr.resolve(cx, scope, item.annotation)
@@ -324,6 +351,7 @@ def _fill(cx: Context, decl: Class, scope: Scope, ty: t.StructType) -> None:
             case _:
                 cx.error("K0210", scope, item, "a struct's body has fields and methods only",
                          help="a field is `name: type`")
+                ty.wrong |= _names_in(item)
     calls = [c for n, c, _ in decorators(cx, scope, node) if n == "struct"]
     call = calls[0] if calls else None
     align = _number(cx, scope, call, "align")
@@ -333,7 +361,7 @@ def _fill(cx: Context, decl: Class, scope: Scope, ty: t.StructType) -> None:
         align = None
     ty.finish(fields, align=align)
     size = _number(cx, scope, call, "size")
-    if size is not None and size != ty.size:
+    if size is not None and size != ty.size and not t.is_broken(ty):
         layout = ", ".join(f"{f.name} at {f.offset}" for f in list(ty.fields.values())[:12])
         cx.error("K0212", scope, node, f"`{ty.name}` is {ty.size} bytes, not {size}",
                  notes=((f"laid out as {layout}", None),),
@@ -358,18 +386,22 @@ def _enum(is_flags: bool) -> Any:
 def _member(cx: Context, scope: Scope, ty: t.EnumType, item: ast.stmt) -> None:
     match item:
         case ast.Assign(targets=[ast.Name(id=name)]):
-            value = const.integer(cx, scope, item.value, ty.members)
+            value = const.integer(cx, scope, item.value, ty.members, ty.wrong)
             if value is None:
+                ty.wrong.add(name)
                 return
             if not ty.base.holds(value):
                 cx.error("K0311", scope, item.value, f"{value} does not fit `{ty.base.name}`",
                          help="use a smaller value or a wider type, for example `@enum(u16)`")
+                ty.wrong.add(name)
                 return
             twin = next((n for n, v in ty.members.items() if v == value), None)
             if name in ty.members:
                 cx.error("K0201", scope, item.targets[0], f"`{ty.name}.{name}` is declared twice",
                          help="rename one of them")
+                ty.wrong.add(name)
             elif twin is not None and not ty.is_flags:
+                ty.wrong.add(name)
                 cx.error("K0213", scope, item, f"`{name}` and `{twin}` are both {value}",
                          help="an enum's members differ; another name for one is a module constant")
             else:
@@ -379,6 +411,7 @@ def _member(cx: Context, scope: Scope, ty: t.EnumType, item: ast.stmt) -> None:
         case _:
             cx.error("K0210", scope, item, "an enum's body has `NAME = number` and methods only",
                      help="a member is written `NAME = 1`, without a type")
+            ty.wrong |= _names_in(item)
 
 
 def _bits(cx: Context, decl: Class, scope: Scope, name: str, call: ast.Call | None,
@@ -396,8 +429,10 @@ def _bits(cx: Context, decl: Class, scope: Scope, name: str, call: ast.Call | No
         if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
             field = _bit_field(cx, scope, item, following)
             if field is None:
+                ty.wrong.add(item.target.id)
                 continue
             mask = ((1 << field.width) - 1) << field.bit
+            ty.wrong.add(field.name)                    # until it is in order
             if field.bit + field.width > base.bits:
                 cx.error("K0214", scope, item, f"`{field.name}` needs bit "
                          f"{field.bit + field.width - 1}; `{base.name}` ends at {base.bits - 1}",
@@ -409,6 +444,7 @@ def _bits(cx: Context, decl: Class, scope: Scope, name: str, call: ast.Call | No
                 cx.error("K0201", scope, item.target, f"field `{field.name}` is declared twice",
                              help="rename one of them")
             else:
+                ty.wrong.discard(field.name)
                 ty.fields[field.name] = field
                 used |= mask
                 following = field.bit + field.width
@@ -416,6 +452,7 @@ def _bits(cx: Context, decl: Class, scope: Scope, name: str, call: ast.Call | No
                 isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant)):
             cx.error("K0210", scope, item, "a @bits body has fields and methods only",
                      help="a field is `NAME: Bit[0]`, `NAME: Bits[7, 4]` or `name: u3`")
+            ty.wrong |= _names_in(item)
     ty.complete = True
     return ty
 
@@ -490,8 +527,10 @@ def _regs(cx: Context, decl: Class, scope: Scope, name: str, call: ast.Call | No
         if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
             register = _register(cx, scope, item)
             if register is None:
+                ty.wrong.add(item.target.id)
                 continue
             if register.name in ty.registers:
+                ty.wrong.add(register.name)
                 cx.error("K0201", scope, item.target,
                          f"register `{register.name}` is declared twice",
                              help="rename one of them")
@@ -503,6 +542,7 @@ def _regs(cx: Context, decl: Class, scope: Scope, name: str, call: ast.Call | No
                 isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant)):
             cx.error("K0210", scope, item, "a @regs body has registers only",
                      help="a register is `NAME: RW[type, offset]`")
+            ty.wrong |= _names_in(item)
     ty.align = 8
     ty.complete = True
     return ty

@@ -33,7 +33,7 @@ from toolchain.frontend.check.body import (
     path_of,
     require_layout,
 )
-from toolchain.frontend.check.scope import among, is_poisoned, nearest
+from toolchain.frontend.check.scope import among, is_poisoned, item_of, nearest
 from toolchain.frontend.modules import (
     Alias,
     Class,
@@ -205,10 +205,11 @@ def _name(b: Body, node: ast.Name, want: t.Type | None) -> tree.Expr:
                            notes=(b.overwritten[found],))
         if found.ty is t.POISON:
             return b.poison(node)
-        if b.flow is not None and found not in b.flow and found.kind != "param":
-            return b.error("K0403", node, f"`{node.id}` may not have been assigned here",
-                           help="assign it before the branch, or on every way to here",
-                           notes=((f"declared as `{found.ty.name}`", found.loc),))
+        if b.flow is not None and found not in b.flow and found.kind != "param" and (
+                b.cx.first("not assigned", found)):
+            b.error("K0403", node, f"`{node.id}` may not have been assigned here",
+                    help="assign it before the branch, or on every way to here",
+                    notes=((f"declared as `{found.ty.name}`", found.loc),))
         return tree.VarPlace(found.ty, loc, found)
     if isinstance(found, CaughtError):
         return b.error("K0604", node, f"`{node.id}` is an error: use `{node.id}.code`",
@@ -336,6 +337,8 @@ def is_local(b: Body, node: ast.expr) -> bool:
 
 def _type_attribute(b: Body, node: ast.Attribute) -> tree.Expr:
     ty = typeexpr.resolve(b.cx, b.scope, node.value)
+    if isinstance(ty, t.NominalType) and ty.excuses(node.attr):
+        return b.poison(node)
     if isinstance(ty, t.EnumType):
         if node.attr in ty.members:
             return tree.Const(ty, b.loc(node), ty.members[node.attr])
@@ -356,9 +359,11 @@ def member(b: Body, node: ast.Attribute, base: tree.Expr) -> tree.Expr:
         return b.poison(node)
     if isinstance(base, Register) and isinstance(base.ty, t.BitsType):
         field = base.ty.fields.get(name)
-        if field is not None:
+        if field is not None and not base.ty.excuses(name):
             return RegisterBits(base, field, loc)
     if isinstance(base.ty, t.MmioType):
+        if base.ty.regs.excuses(name):
+            return b.poison(node)
         found = base.ty.regs.registers.get(name)
         if found is not None:
             return Register(b.load(base), found, None, loc)
@@ -372,7 +377,7 @@ def member(b: Body, node: ast.Attribute, base: tree.Expr) -> tree.Expr:
             not ty.is_aggregate and not isinstance(ty, t.BitsType)):
         return place                       # what a Ptr to a scalar points to
     if isinstance(ty, t.StructType | t.BitsType):
-        if not require_layout(b, ty, node):
+        if not require_layout(b, ty, node) or ty.excuses(name):
             return b.poison(node)
         field = ty.fields.get(name)
         if field is not None:
@@ -388,9 +393,11 @@ def member(b: Body, node: ast.Attribute, base: tree.Expr) -> tree.Expr:
                 return calls.method(b, node, place, found, [], [])
             return b.error("K0321", node, f"method `{name}` is not called",
                            help=f"write `{ast.unparse(node)}(...)`")
+        near = nearest(name, (*ty.fields, *ty.methods))
+        if not b.cx.first("no field", ty, name, item_of(b.scope.module, node) if near else 0):
+            return b.poison(node)
         return b.error("K0203", node, f"`{ty.name}` has no field `{name}`",
-                       help=nearest(name, (*ty.fields, *ty.methods)) or members_of(ty),
-                       notes=_declared_here(b, ty))
+                       help=near or members_of(ty), notes=_declared_here(b, ty))
     if isinstance(ty, t.SliceType) and name == "data":
         if not b.scope.module.unsafe:
             return b.error("K0801", node, "`.data` is a raw pointer: for unsafe modules",
@@ -455,6 +462,8 @@ def storage(b: Body, base: tree.Expr, node: ast.AST) -> tree.Expr | None:
             at = node.value if isinstance(node, ast.Attribute | ast.Subscript) else node
             b.error("K0401", at, f"this `{pointer.ty.name}` may be null", "may be null here",
                     help=_null_help(b, base), notes=_null_notes(b, base))
+            if (path := path_of(base)) is not None:
+                b.know(path)                    # said once
             return None
         return tree.Deref(pointer.ty.elem, pointer.loc, pointer)   # type: ignore[attr-defined]
     if isinstance(ty, t.MPtrType):
