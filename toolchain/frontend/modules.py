@@ -102,6 +102,7 @@ class ModuleDecl:
     tree: ast.Module
     is_package: bool
     names: dict[str, Decl] = field(default_factory=dict)
+    doubled: list[Decl] = field(default_factory=list)     # declared twice: meant by no name
     asserts: list[ast.Call] = field(default_factory=list)
     asm: list[ast.Call] = field(default_factory=list)
     unsafe: bool = False
@@ -294,6 +295,10 @@ class _Collector:
                             "second declaration",
                             notes=(("the first is", first.loc),),
                             help="rename one of them")
+            if not _alike(first, decl):         # which of them is meant, nobody knows
+                self.module.doubled += [d for d in (first, decl) if d.made is not POISONED]
+                self.module.names[decl.name] = Constant(decl.name, self.module, first.node,
+                                                        made=POISONED)
             return
         self.module.names[decl.name] = decl
 
@@ -385,6 +390,18 @@ class _Collector:
 
 
 POISONED = object()      # `made` of a declaration already reported
+
+
+def _alike(first: Decl, second: Decl) -> bool:
+    """Whether uses of a name cannot tell two declarations of it apart."""
+    match first.node, second.node:
+        case ast.FunctionDef() as one, ast.FunctionDef() as other:
+            return [ast.dump(x) for x in (one.args, one.returns or one.args)] == [
+                ast.dump(x) for x in (other.args, other.returns or other.args)]
+        case ast.AnnAssign() as one, ast.AnnAssign() as other:
+            return ast.dump(one.annotation) == ast.dump(other.annotation)
+    return isinstance(first, Import | Vocabulary | Parameter) or isinstance(
+        second, Import | Vocabulary | Parameter)
 
 
 def _looks_like_type(node: ast.expr) -> bool:

@@ -59,11 +59,16 @@ def check_module(cx: Context, module: ModuleDecl) -> tree.Module:
     queue: list[Signature] = []
     for decl in module.names.values():
         _declaration(cx, scope, decl, out, queue)
+    twice: list[Signature] = []
+    for decl in module.doubled:
+        _declaration(cx, scope, decl, tree.Module(module.name, module.source, module.unsafe), twice)
     for call in module.asserts:
         builtins.check_static_assert(cx, scope, call)
     for call in module.asm:
         _file_asm(cx, scope, call, out)
     _bodies(cx, out, queue)
+    for made in twice:
+        check_body(cx, made)
     _unique_symbols(cx, out)
     return out
 
@@ -119,6 +124,7 @@ def _check_import(cx: Context, scope: Scope, decl: Import) -> None:
 
 def _class(cx: Context, scope: Scope, decl: Class, out: tree.Module, queue: list[Signature],
            ) -> None:
+    classes.check_parameters(cx, decl)
     if classes.generic_parameters(cx, decl):
         generics.check_class(cx, decl)          # its types, where it is instantiated
         return
@@ -139,6 +145,7 @@ def _class(cx: Context, scope: Scope, decl: Class, out: tree.Module, queue: list
 def _function(cx: Context, decl: FunctionDecl, queue: list[Signature]) -> None:
     names = [n for n, _, _ in classes.decorators(cx, Scope(decl.module), decl.node)]
     if "comptime" in names:
+        const.comptime(cx, decl)
         return
     if functions.generic_names(cx, decl, {}):
         generics.check_function(cx, decl)       # its types, where it is instantiated

@@ -64,6 +64,7 @@ def _counted(b: Body, node: ast.Call, least: int, most: int | None = None) -> bo
     hint = ("write the loop; it keeps the " + ("least" if name == "min" else "greatest")
             if name in ("min", "max") and len(node.args) == 1 else "docs/kpy.md tells what it does")
     b.error("K0335", node, f"`{name}` takes {count} argument{'s' * (most != 1)}", help=hint)
+    calls.only_arguments(b, node)
     return False
 
 
@@ -483,11 +484,11 @@ def _volatile_store(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
 # ---- unsafe -------------------------------------------------------------------------------------
 
 def _unsafe(b: Body, node: ast.Call) -> bool:
-    if b.scope.module.unsafe:
-        return True
-    b.error("K0801", node, f"`{ast.unparse(node.func)}` is for unsafe modules",
-            help="say `UNSAFE: Final = True` at the top of the module, with the reason")
-    return False
+    module = b.scope.module
+    if not module.unsafe and b.cx.first("unsafe", module.name):      # which one line mends
+        b.error("K0801", node, f"`{ast.unparse(node.func)}` is for unsafe modules",
+                help="say `UNSAFE: Final = True` at the top of the module, with the reason")
+    return True
 
 
 def _cast(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:

@@ -36,6 +36,7 @@ def call(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
     func = node.func
     if any(isinstance(a, ast.Starred) for a in node.args) or any(
             k.arg is None for k in node.keywords):
+        only_arguments(b, node)
         return b.error("K0106", node, "`*` and `**` are not kpy", help="name the arguments")
     if not expr.is_local(b, func):
         head = func.value if isinstance(func, ast.Subscript) else func
@@ -51,7 +52,7 @@ def call(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
             return builtins.call(b, node, func.id, want)
         if meaning is None and isinstance(func, ast.Name):    # arguments: unknown what of
             expr.unknown(b, func)
-            return b.poison(node)
+            return only_arguments(b, node)
         static = _static(b, node, func)
         if static is not None:
             return static
@@ -91,7 +92,7 @@ def _static(b: Body, node: ast.Call, func: ast.expr) -> tree.Expr | None:
     ty = typeexpr.resolve(b.cx, b.scope, func.value)
     found = classes.method(b.cx, ty, func.attr) if isinstance(ty, t.NominalType) else None
     if ty is t.POISON or (isinstance(ty, t.NominalType) and ty.excuses(func.attr)):
-        return b.poison(node)
+        return only_arguments(b, node)
     if found is None:
         return b.error("K0203", func, f"`{ty.name}` has no method `{func.attr}`",
                        help=nearest(func.attr, tuple(getattr(ty, "methods", ())))
@@ -108,9 +109,7 @@ def function(b: Body, node: ast.Call, decl: FunctionDecl, want: t.Type | None) -
     """A call of a module-level function."""
     made = resolve_function(b, node, decl, want)
     if made is None:
-        for arg in node.args:
-            expr.value(b, arg) if not typeexpr.names_type(b.cx, b.scope, arg) else None
-        return b.poison(node)
+        return only_arguments(b, node)
     if made.yields is not None:
         return b.error("K0333", node, f"generator `{decl.name}` is used in a `for` only",
                        help="it is no object: its body is expanded into the loop")
@@ -149,6 +148,8 @@ def _instance(b: Body, node: ast.Call, decl: FunctionDecl, generic: dict[str, st
     if want is not None and decl.node.returns is not None:
         unify(b, decl, decl.node.returns, want, env, generic)
     missing = [n for n in generic if env.get(n) is None]
+    if missing and want is t.POISON:
+        return None
     if missing:
         b.error("K0334", node, f"cannot tell what `{missing[0]}` is in this call of `{decl.name}`",
                 help=f"say it: `{decl.name}[...](...)`",
@@ -247,27 +248,13 @@ def _unify_struct(b: Body, decl: FunctionDecl, meaning: Class, args: list[ast.ex
 def _arguments(b: Body, node: ast.Call, made: Signature, first: list[tree.Expr],
                ) -> list[tree.Expr] | None:
     """The arguments of a call in parameter order, converted; None after a report."""
-    function, params = made.function, made.function.params
+    params = made.function.params
     names = made.names[len(first):]
-    given: dict[str, ast.expr] = {}
-    if len(node.args) > len(names):
-        b.error("K0335", node.args[len(names)],
-                f"`{function.name}` takes {len(names)} argument{'s' * (len(names) != 1)}, "
-                f"not {len(node.args)}", help=_shown(made),
-                notes=(("declared", function.loc),))
+    if made.uncounted or not _counted(b, node, made, names):
+        only_arguments(b, node)
         return None
-    for name, arg in zip(names, node.args, strict=False):
-        given[name] = arg
-    for keyword in node.keywords:
-        if keyword.arg not in names:
-            b.error("K0335", keyword, f"`{function.name}` has no parameter `{keyword.arg}`",
-                    help=nearest(keyword.arg or "", tuple(names)) or _shown(made),
-                    notes=(("declared", function.loc),))
-            return None
-        if keyword.arg in given:
-            b.error("K0335", keyword, f"`{keyword.arg}` is given twice", help=_shown(made))
-            return None
-        given[keyword.arg] = keyword.value
+    given = dict(zip(names, node.args, strict=False)) | {
+        k.arg: k.value for k in node.keywords}                       # type: ignore[misc]
     out = list(first)
     by_name = {p.name: p for p in params}
     ok = True
@@ -278,18 +265,43 @@ def _arguments(b: Body, node: ast.Call, made: Signature, first: list[tree.Expr],
         param = by_name[name]
         if arg is not None:
             done = expr.converted(b, arg, param.ty, f"parameter `{name}`")
-        elif name in made.defaults:
-            done = _default(b, made, name, param.ty, node)
         else:
-            call = node.func
-            b.error("K0335", node, f"`{function.name}` misses its argument `{name}`",
-                    help=f"a method is called on a value: `x.{call.attr}(...)`"
-                    if name == "self" and isinstance(call, ast.Attribute) else _shown(made),
-                    notes=(("declared", function.loc),))
-            return None
+            done = _default(b, made, name, param.ty, node)
         ok = ok and done.ty is not t.POISON
         out.append(done)
     return out if ok else None
+
+
+def _counted(b: Body, node: ast.Call, made: Signature, names: list[str]) -> bool:
+    """Whether a call has the arguments `names`; else reported."""
+    function = made.function
+    if len(node.args) > len(names):
+        b.error("K0335", node.args[len(names)],
+                f"`{function.name}` takes {len(names)} argument{'s' * (len(names) != 1)}, "
+                f"not {len(node.args)}", help=_shown(made),
+                notes=(("declared", function.loc),))
+        return False
+    given = set(names[:len(node.args)])
+    for keyword in node.keywords:
+        if keyword.arg not in names:
+            b.error("K0335", keyword, f"`{function.name}` has no parameter `{keyword.arg}`",
+                    help=nearest(keyword.arg or "", tuple(names)) or _shown(made),
+                    notes=(("declared", function.loc),))
+            return False
+        if keyword.arg in given:
+            b.error("K0335", keyword, f"`{keyword.arg}` is given twice", help=_shown(made))
+            return False
+        given.add(keyword.arg)
+    missing = [n for n in names if n not in given and n not in made.defaults
+               and n not in made.erased]
+    if missing:
+        call, several = node.func, "s" * (len(missing) > 1)
+        shown = ", ".join(f"`{name}`" for name in missing)
+        b.error("K0335", node, f"`{function.name}` misses its argument{several} {shown}",
+                help=f"a method is called on a value: `x.{call.attr}(...)`"
+                if missing[0] == "self" and isinstance(call, ast.Attribute) else _shown(made),
+                notes=(("declared", function.loc),))
+    return not missing
 
 
 def _shown(made: Signature) -> str:
@@ -356,13 +368,13 @@ def indirect(b: Body, node: ast.Call, callee: tree.Expr, table: tuple[str, str] 
     """A call through a function value."""
     ty, loc = callee.ty, b.loc(node)
     if ty is t.POISON:
-        for arg in node.args:
-            expr.value(b, arg)
-        return callee
+        return only_arguments(b, node)
     if not isinstance(ty, t.FnType):
+        only_arguments(b, node)
         return b.error("K0336", node, f"a `{ty.name}` cannot be called",
                        help="only functions, methods and values of type Fn[...] are")
     if node.keywords or len(node.args) != len(ty.params):
+        only_arguments(b, node)
         return b.error("K0335", node, f"this `{ty.name}` takes {len(ty.params)} "
                        f"argument{'s' * (len(ty.params) != 1)} by position",
                        help="its parameters have types, but no names")
@@ -387,9 +399,7 @@ def _attribute_call(b: Body, node: ast.Call, func: ast.Attribute, want: t.Type |
     base = expr.access(b, func if module else func.value)    # of a module: says what it lacks
     name, ty = func.attr, base.ty
     if ty is t.POISON:
-        for arg in node.args:
-            expr.value(b, arg)
-        return base
+        return only_arguments(b, node)
     if isinstance(base, expr.Register) and name == "modify":
         return _modify(b, node, base)
     if isinstance(ty, t.SliceType | t.ArrayType) and name in ("copy_from", "fill"):
@@ -402,14 +412,12 @@ def _attribute_call(b: Body, node: ast.Call, func: ast.Attribute, want: t.Type |
             return method(b, node, b.load(base), found, node.args, node.keywords)
     owner = expr.storage(b, base, func)
     if owner is None:
-        for arg in node.args:
-            expr.value(b, arg)
-        return b.poison(node)
+        return only_arguments(b, node)
     if isinstance(owner.ty, t.AtomicType):
         return builtins.atomic(b, node, owner, name)
     if isinstance(owner.ty, t.StructType | t.BitsType):
         if not require_layout(b, owner.ty, func) or owner.ty.excuses(name):
-            return _only_arguments(b, node)
+            return only_arguments(b, node)
         found = classes.method(b.cx, owner.ty, name)
         if found is not None and any(n == "property" for n, _, _ in classes.decorators(
                 b.cx, Scope(found.module), found.node)):
@@ -421,7 +429,7 @@ def _attribute_call(b: Body, node: ast.Call, func: ast.Attribute, want: t.Type |
         if field is not None and isinstance(field.ty, t.FnType) and isinstance(owner, tree.Place):
             place = tree.FieldPlace(field.ty, b.loc(func), owner, field)
             return indirect(b, node, b.load(place), (owner.ty.symbol, name))
-    return indirect(b, node, expr.read(b, expr.member(b, func, base), func), None)
+    return indirect(b, node, expr.read(b, expr.member(b, func, base, "method"), func), None)
 
 
 def method(b: Body, node: ast.expr, owner: tree.Expr, decl: FunctionDecl, args: list[ast.expr],
@@ -483,18 +491,20 @@ def _modify(b: Body, node: ast.Call, register: Any) -> tree.Expr:
 
 # ---- constructors and conversions ---------------------------------------------------------------
 
-def _only_arguments(b: Body, node: ast.Call) -> tree.Expr:
+def only_arguments(b: Body, node: ast.Call) -> tree.Expr:
     """Check the arguments of a call that is wrong itself, for what is wrong whatever it means."""
     for arg in (*node.args, *(k.value for k in node.keywords)):
-        if not typeexpr.names_type(b.cx, b.scope, arg):
-            expr.value(b, arg, t.POISON)
+        inner = arg.value if isinstance(arg, ast.Starred) else arg
+        if not isinstance(inner, ast.GeneratorExp) and not typeexpr.names_type(
+                b.cx, b.scope, inner):
+            expr.value(b, inner, t.POISON)
     return b.poison(node)
 
 
 def construct(b: Body, node: ast.Call, ty: t.Type, want: t.Type | None) -> tree.Expr:
     """`T(...)`: a struct's storage, bits, or a conversion to `T`."""
     if ty is t.POISON:
-        return _only_arguments(b, node)
+        return only_arguments(b, node)
     if isinstance(ty, t.StructType):
         return _struct(b, node, ty)
     if isinstance(ty, t.BitsType) and (node.keywords or len(node.args) != 1):
@@ -511,14 +521,14 @@ def construct(b: Body, node: ast.Call, ty: t.Type, want: t.Type | None) -> tree.
 
 def _struct(b: Body, node: ast.Call, ty: t.StructType) -> tree.Expr:
     if not require_layout(b, ty, node) or "*" in ty.wrong or (node.args and ty.wrong):
-        return _only_arguments(b, node)
+        return only_arguments(b, node)
     fields: dict[str, tree.Expr] = {}
     given: set[str] = set()
     names = list(ty.fields)
     pairs: list[tuple[str, ast.expr, ast.AST]] = [
         (name, arg, arg) for name, arg in zip(names, node.args, strict=False)]
     if len(node.args) > len(names):
-        _only_arguments(b, node)
+        only_arguments(b, node)
         return b.error("K0335", node.args[len(names)],
                        f"`{ty.name}` has {len(names)} field{'s' * (len(names) != 1)}",
                        help=expr.members_of(ty))

@@ -13,7 +13,7 @@ from typing import Any
 
 from toolchain.frontend import types as t
 from toolchain.frontend.check import const, typeexpr, vocabulary
-from toolchain.frontend.check.scope import Context, Scope, nearest
+from toolchain.frontend.check.scope import Context, Scope, among, nearest
 from toolchain.frontend.modules import (
     POISONED,
     Class,
@@ -89,12 +89,28 @@ def scope_of(cx: Context, ty: t.Type) -> Scope:
 
 def generic_parameters(cx: Context, decl: Class) -> list[tuple[str, str]]:
     """(name, kind) of each parameter of `class C(Generic[T, N])`."""
+    scope = Scope(decl.module)
+    return [(p.id, kind or "TypeVar") for p in _parameters(decl) if isinstance(p, ast.Name)
+            and ((kind := parameter_kind(cx, scope, p.id)) or cx.lookup(decl.module, p.id) is None)]
+
+
+def check_parameters(cx: Context, decl: Class) -> None:
+    """Report what is no type variable in the brackets of Generic[...]."""
+    scope = Scope(decl.module)
+    for part in _parameters(decl):
+        if isinstance(part, ast.Name) and cx.lookup(decl.module, part.id) is None:
+            cx.unknown(scope, part, part.id)
+        elif not isinstance(part, ast.Name) or not parameter_kind(cx, scope, part.id):
+            cx.error("K0306", scope, part, f"`{ast.unparse(part)}` is not a type variable",
+                     help="`Generic[T]` says what the class leaves open: write "
+                     "`T = TypeVar(\"T\")` in the module, and `T` for it in the class")
+
+
+def _parameters(decl: Class) -> list[ast.expr]:
     for base in decl.node.bases:
         if isinstance(base, ast.Subscript) and isinstance(base.value, ast.Name) and (
                 base.value.id == "Generic"):
-            parts = base.slice.elts if isinstance(base.slice, ast.Tuple) else [base.slice]
-            return [(p.id, kind) for p in parts if isinstance(p, ast.Name)
-                    and (kind := parameter_kind(cx, Scope(decl.module), p.id))]
+            return list(base.slice.elts) if isinstance(base.slice, ast.Tuple) else [base.slice]
     return []
 
 
@@ -170,16 +186,22 @@ def _make(cx: Context, decl: Class, scope: Scope, args: tuple[Any, ...], spelled
     node: ast.ClassDef = decl.node
     marks = [(n, call, e) for n, call, e in decorators(cx, scope, node)]
     kinds = [(n, call) for n, call, _ in marks if n in _KINDS]
-    if len(kinds) != 1 and (len(marks) < len(node.decorator_list) or any(
-            _fails_to_import(cx, scope, e) for e in (*node.bases, *node.decorator_list))):
-        return t.POISON                     # what it should be was reported with the import
     if len(kinds) != 1:
+        reported = len(marks) < len(node.decorator_list) or any(       # a decorator, an import
+            _fails_to_import(cx, scope, e) for e in (*node.bases, *node.decorator_list))
         bases = [ast.unparse(b) for b in node.bases]
         hint = ("enums are `@enum(u32)` classes" if any("Enum" in b or "Flag" in b for b in bases)
                 else "mark it @struct, @enum(u8), @flags(u32), @bits(u32) or @regs")
-        cx.error("K0206", scope, node, f"class `{decl.name}` does not say what it is", help=hint)
-        return t.POISON
+        if not reported:
+            cx.error("K0206", scope, node, f"class `{decl.name}` does not say what it is",
+                     help=hint)
+        if len(kinds) > 1 or any(isinstance(item, ast.Assign) for item in node.body):
+            return t.POISON
+        kinds = [(e.func.id, e) for e in node.decorator_list if isinstance(e, ast.Call)
+                 and isinstance(e.func, ast.Name) and e.func.id in _KINDS][:1] or [
+                     ("struct", None)]      # as it looks
     kind, call = kinds[0]
+    _check_keywords(cx, scope, kind, call)
     name = spelled or decl.name
     ty = _BUILD[kind](cx, decl, scope, name, call, args)
     if isinstance(ty, t.NominalType):
@@ -189,6 +211,18 @@ def _make(cx: Context, decl: Class, scope: Scope, args: tuple[Any, ...], spelled
         _collect_methods(cx, decl, scope, ty)
         cx.instances[ty] = (decl, scope)
     return ty
+
+
+_KEYWORDS = {"struct": ("packed", "size", "align"), "regs": ("spec",)}
+
+
+def _check_keywords(cx: Context, scope: Scope, kind: str, call: ast.Call | None) -> None:
+    """Report an argument that the decorator of a class does not have."""
+    known = _KEYWORDS.get(kind, ())
+    for keyword in call.keywords if call else ():
+        if keyword.arg not in known:
+            cx.error("K0219", scope, keyword, f"`@{kind}` has no argument `{keyword.arg}`",
+                     help=among(keyword.arg or "", known))
 
 
 def _fails_to_import(cx: Context, scope: Scope, node: ast.expr) -> bool:
@@ -324,6 +358,11 @@ def _fill(cx: Context, decl: Class, scope: Scope, ty: t.StructType) -> None:
     for item in node.body:
         match item:
             case ast.AnnAssign(target=ast.Name(id=name)):
+                if _is_final(item.annotation):
+                    cx.error("K0209", scope, item, "a class has no constants",
+                             help=f"declare it in the module: `{name}: Final = ...`")
+                    ty.wrong.add(name)
+                    continue
                 if item.value is not None:
                     cx.error("K0209", scope, item.value, f"field `{name}` cannot have a default",
                              help="storage begins as zero; give it in the constructor")
@@ -366,6 +405,11 @@ def _fill(cx: Context, decl: Class, scope: Scope, ty: t.StructType) -> None:
         cx.error("K0212", scope, node, f"`{ty.name}` is {ty.size} bytes, not {size}",
                  notes=((f"laid out as {layout}", None),),
                  help="C's padding applies unless @struct(packed=True)")
+
+
+def _is_final(note: ast.expr) -> bool:
+    head = note.value if isinstance(note, ast.Subscript) else note
+    return isinstance(head, ast.Name) and head.id in ("Final", "ClassVar")
 
 
 def _enum(is_flags: bool) -> Any:

@@ -603,12 +603,21 @@ def _function(cx: Context, decl: FunctionDecl) -> Any:
         if made is None:
             raise ConstError
         return Symbol(made.symbol, functions.type_of(made), function=made)
-    key = (decl.module.name, decl.name)
+    made = comptime(cx, decl)
+    if made is None:
+        raise ConstError
+    return made
+
+
+def comptime(cx: Context, decl: FunctionDecl) -> Any:
+    """A @comptime function as CPython runs it; None after a report."""
+    scope, key = Scope(decl.module), (decl.module.name, decl.name)
     if key not in cx.comptime:
         if not all(_harmless(cx, scope, s) for s in decl.node.body) or not _known(
                 cx, scope, ast.FunctionDef(decl.name, decl.node.args, decl.node.body, [], None),
                 ()):
-            raise ConstError
+            cx.comptime[key] = None
+            return None
         body = [bounded.bound(copy.deepcopy(s)) for s in decl.node.body]
         bare = ast.FunctionDef(decl.name, _bare_arguments(decl.node.args), body, [], None)
         ast.copy_location(bare, decl.node)

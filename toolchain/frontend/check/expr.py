@@ -141,6 +141,10 @@ def _array_bytes(b: Body, node: ast.Constant, item: bytes, want: t.ArrayType) ->
 
 
 def _list(b: Body, node: ast.List, want: t.Type | None) -> tree.Expr:
+    if want is t.POISON:
+        for item in node.elts:
+            value(b, item, want)
+        return b.poison(node)
     if not isinstance(want, t.ArrayType):
         return b.error("K0318", node, "a list needs a type here",
                        help="for example `x: Array[u32, 3] = [1, 2, 3]`; lists do not grow: they "
@@ -154,6 +158,8 @@ def _list(b: Body, node: ast.List, want: t.Type | None) -> tree.Expr:
 
 def _tuple(b: Body, node: ast.Tuple, want: t.Type | None) -> tree.Expr:
     if want is t.POISON:
+        for item in node.elts:
+            value(b, item, want)
         return b.poison(node)
     if isinstance(want, t.SliceType | t.ArrayType):
         items = ", ".join(map(ast.unparse, node.elts[:4])) + ", ..." * (len(node.elts) > 4)
@@ -186,6 +192,11 @@ def _tuple(b: Body, node: ast.Tuple, want: t.Type | None) -> tree.Expr:
 
 
 def _joined(b: Body, node: ast.JoinedStr, want: t.Type | None) -> tree.Expr:
+    if want is t.POISON:
+        for part in node.values:
+            if isinstance(part, ast.FormattedValue):
+                value(b, part.value, want)
+        return b.poison(node)
     return b.error("K0108", node, "an f-string can only be printed",
                    help="use it as the argument of kprintf, klog, panic or assert; no text is "
                         "built in memory")
@@ -242,6 +253,10 @@ def unknown(b: Body, node: ast.Name) -> None:
     mine = isinstance(owner, t.StructType | t.BitsType) and (
         name in owner.fields or classes.method(b.cx, owner, name))
     hint = f"write `self.{name}`, as in Python" if mine else ""
+    if name == "self":
+        hint = ("a @staticmethod has no `self`: leave @staticmethod out, or pass what it needs"
+                if owner is not None else "`self` is the first parameter of a method: pass what "
+                "the function needs")
     b.cx.unknown(b.scope, node, name, tuple(b.frame.names), hint)
 
 
@@ -352,8 +367,8 @@ def _type_attribute(b: Body, node: ast.Attribute) -> tree.Expr:
                    help="methods are called on an object")
 
 
-def member(b: Body, node: ast.Attribute, base: tree.Expr) -> tree.Expr:
-    """`base.attr`."""
+def member(b: Body, node: ast.Attribute, base: tree.Expr, kind: str = "field") -> tree.Expr:
+    """`base.attr`; `kind`: what it is used as."""
     name, loc = node.attr, b.loc(node)
     if base.ty is t.POISON:
         return b.poison(node)
@@ -396,14 +411,17 @@ def member(b: Body, node: ast.Attribute, base: tree.Expr) -> tree.Expr:
         near = nearest(name, (*ty.fields, *ty.methods))
         if not b.cx.first("no field", ty, name, item_of(b.scope.module, node) if near else 0):
             return b.poison(node)
-        return b.error("K0203", node, f"`{ty.name}` has no field `{name}`",
-                       help=near or members_of(ty), notes=_declared_here(b, ty))
+        return b.error("K0203", node, f"`{ty.name}` has no {kind} `{name}`",
+                       help=near or (members_of(ty) if kind == "field" else _methods_of(ty)),
+                       notes=_declared_here(b, ty))
     if isinstance(ty, t.SliceType) and name == "data":
         if not b.scope.module.unsafe:
             return b.error("K0801", node, "`.data` is a raw pointer: for unsafe modules",
                            help="pass the slice itself: it has the length with it")
         return tree.SliceData(t.mptr(ty.elem), loc, b.load(place))
     if isinstance(ty, t.UnionType):
+        if not b.cx.first("in a union", b.function, path_of(place)):
+            return b.poison(node)
         return b.error("K0322", node, f"`{ty.name}` may hold any of its structs",
                        help="look which with `match`")
     if isinstance(ty, t.AtomicType):
@@ -419,6 +437,17 @@ def members_of(ty: t.StructType | t.BitsType) -> str:
     if not names:
         return "it has no fields; each is declared in the class: `name: type`"
     return f"its fields are {', '.join(names[:12])}{', ...' * (len(names) > 12)}"
+
+
+def _methods_of(ty: t.StructType | t.BitsType) -> str:
+    names = list(ty.methods)
+    while isinstance(ty, t.StructType) and ty.base is not None:
+        ty = ty.base
+        names += ty.methods
+    if not names:
+        return (f"`{ty.name}` has none: write `def name(self) -> None:` in the class, or a "
+                "function that takes a `Ptr` to it")
+    return f"its methods are {', '.join(names[:12])}{', ...' * (len(names) > 12)}"
 
 
 def _declared_here(b: Body, ty: t.NominalType) -> tuple[tuple[str, Any], ...]:
@@ -615,14 +644,17 @@ def _bound(b: Body, node: ast.expr | None, whole: tree.Expr) -> tree.Expr | None
 def _walrus(b: Body, node: ast.NamedExpr, want: t.Type | None) -> tree.Expr:
     name = node.target.id
     made = value(b, node.value, want)
-    if made.ty is t.POISON:
-        return made
     var = b.frame.names.get(name)
+    if made.ty is t.POISON:
+        b.know(var if isinstance(var, tree.Var) else b.declare(name, t.POISON, node.target))
+        return made
     if made.ty is t.LITERAL and isinstance(var, tree.Var):
         made = b.coerce(made, var.ty, node.value)
     if made.ty is t.LITERAL or made.ty.is_aggregate or isinstance(made.ty, t.VoidType):
         hint = (f"say it: `{name} := u32({ast.unparse(node.value)})`" if made.ty is t.LITERAL
                 else "assign it in a statement of its own")
+        if not isinstance(var, tree.Var):
+            b.know(b.declare(name, t.POISON, node.target))
         return b.error("K0310", node, f"`{name} :=` needs a value of a known scalar type",
                        help=hint)
     if not isinstance(var, tree.Var):

@@ -38,12 +38,14 @@ class Signature(Pending):
 
     `defaults`: parameter name to expression.  `erased`: parameters that are types (`Type[T]`).
     `names`: all parameters in order, erased ones too.  `yields`: the element of a generator.
+    `uncounted`: it was declared with `*`, so that nothing is said of what calls pass.
     """
 
     defaults: dict[str, ast.expr] = field(default_factory=dict)
     erased: dict[str, t.Type] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)
     yields: t.Type | None = None
+    uncounted: bool = False
 
 
 def declared(cx: Context, decl: FunctionDecl) -> tree.Function | None:
@@ -223,17 +225,17 @@ def _sign(cx: Context, decl: FunctionDecl, scope: Scope, name: str, owner: t.Nom
     node: ast.FunctionDef = decl.node
     scope = Scope(scope.module, dict(scope.env), scope.trail)
     args = node.args
-    if args.vararg or args.kwarg or args.posonlyargs:
-        bad = args.vararg or args.kwarg or args.posonlyargs[0]
-        cx.error("K0106", scope, bad, "parameters are named and counted: no `*` here",
+    starred = [a for a in (args.vararg, args.kwarg, *args.posonlyargs) if a is not None]
+    if starred:
+        cx.error("K0106", scope, starred[0], "parameters are named and counted: no `*` here",
                  help="pass a Slice, or a struct")
-        return None
     function = tree.Function(f"{decl.module.name}.{symbol or name}", name, decl.module.name, [],
                              t.VOID, False, tree.Attrs(), scope.loc(node), owner=owner,
                              doc=ast.get_docstring(node) or "", end_line=node.end_lineno or 0,
                              is_instance=instance or bool(owner and scope.env))
-    made = Signature(function, node, scope)
+    made = Signature(function, node, scope, uncounted=bool(starred))
     _parameters(cx, made, owner, decl)
+    function.params += [tree.Var(a.arg, t.POISON, "param", scope.loc(a)) for a in starred]
     _result(cx, made)
     _attributes(cx, made, decl)
     cx.bodies[function.symbol] = made
@@ -415,6 +417,9 @@ def _text(cx: Context, scope: Scope, expr: ast.expr, name: str, args: list[ast.e
 def _implements(cx: Context, made: Signature, expr: ast.expr, args: list[ast.expr]) -> None:
     scope = made.scope
     target = cx.resolve(scope, args[0]) if len(args) == 1 else None
+    if target is None and len(args) == 1 and isinstance(args[0], ast.Name):
+        cx.unknown(scope, args[0], args[0].id)
+        return
     upcall = signature(cx, target) if isinstance(target, FunctionDecl) else None
     if upcall is None or not upcall.function.attrs.upcall:
         cx.error("K0220", scope, expr, "@implements names an @upcall",

@@ -35,6 +35,8 @@ def conversion(have: t.Type, want: t.Type, b: Body, node: ast.AST) -> str:
         return f"write `bits_of({text})` for the number behind it"
     if isinstance(want, t.EnumType) and isinstance(have, t.IntType | t.LiteralType):
         return f"write `{want.name}.NAME`, or `{want.name}({text})` (traps if it is no member)"
+    if isinstance(want, t.NewtypeType) and isinstance(have, t.NewtypeType):
+        return "the physical map of kernel/mem converts between them"
     if isinstance(want, t.NewtypeType):
         return f"write `{want.name}({text})` if it is one"
     if isinstance(have, t.NewtypeType) and isinstance(want, t.IntType):
@@ -43,7 +45,9 @@ def conversion(have: t.Type, want: t.Type, b: Body, node: ast.AST) -> str:
         return character(node) or "text is bytes: `text[i]` is one of them"
     if isinstance(have, t.PtrType) and want is have.elem and want.is_scalar and not have.nullable:
         return f"copy it out: `value: {want.name} = ...` and `copy(value, {text})`"
-    if want is t.BOOL and isinstance(have, t.IntType | t.LiteralType):
+    if want is t.BOOL and have is t.LITERAL:
+        return "a bool is `True` or `False`"
+    if want is t.BOOL and isinstance(have, t.IntType):
         return f"write `{text} != 0`"
     if have is t.BOOL and isinstance(want, t.IntType):
         return f"write `{want.name}({text})`"
@@ -131,6 +135,9 @@ def combination(left: t.Type, right: t.Type, left_node: ast.AST, right_node: ast
         return "`bits_of(x)` is the number behind an enum"
     if t.BOOL in (left, right):
         return "a bool is no number: `u32(flag)` is 0 or 1"
+    if isinstance(left, t.TupleType) or isinstance(right, t.TupleType):
+        text = ast.unparse(left_node if isinstance(left, t.TupleType) else right_node)
+        return f"it is several values: name each, `a, b = {text}`, or take one, `{text}[0]`"
     if isinstance(left, t.PtrType):
         return "pointers have no arithmetic; index a Slice, or an MPtr in an unsafe module"
     return _as_value(left, ast.unparse(left_node)) or _as_value(right, ast.unparse(right_node))

@@ -119,17 +119,15 @@ def for_(b: Body, node: ast.For) -> None:
     if generator is not None:
         counter = b.temp(t.U64, tree.Const(t.U64, b.loc(node), 0), b.loc(node), "n") if counted \
             else None
-        if generator[0] is not None:
-            _expand(b, node, *generator, counter)
+        if generator[0] is None or not _expand(b, node, *generator, counter):
+            _wrong(b, node)
         return
     saved, b.out = b.out, []
     b.forget_changes(node.body)
     source = _source(b, node.iter, _target_type(b, node.target))
     if source is None:
         b.out = saved
-        _poison_targets(b, node.target)
-        target = Target(tree.Label(), tree.Label())
-        _body(b, node.body, target)
+        _wrong(b, node)
         return
     start = b.fork()
     label = tree.Label("for")
@@ -144,6 +142,15 @@ def for_(b: Body, node: ast.For) -> None:
     b.out = saved
     b.out.extend(setup)
     b.out.append(tree.While(b.loc(node), source.cond, body, source.step, other, label))
+
+
+def _wrong(b: Body, node: ast.For) -> None:
+    """The rest of a loop over something that was reported."""
+    start = b.fork()
+    _poison_targets(b, node.target)
+    _body(b, node.body, Target(tree.Label(), tree.Label()))
+    b.flow = None if start is None else set(start)
+    stmt.block(b, node.orelse)
 
 
 def _is_enumerate(b: Body, node: ast.expr) -> bool:
@@ -482,27 +489,26 @@ def _method_generator(b: Body, node: ast.Call, func: ast.Attribute,
 
 
 def _expand(b: Body, node: ast.For, made: Signature, first: list[tree.Expr], call: ast.expr,
-            counter: tree.Var | None) -> None:
-    """Put the generator's body in place of the loop."""
+            counter: tree.Var | None) -> bool:
+    """Put the generator's body in place of the loop; False after a report."""
     loc = b.loc(node)
     symbol = made.function.symbol
     if made.yields is None:
         b.error("K0333", call, f"`{made.function.name}` is no generator",
                 help="what a `for` runs over yields: `@inline`, `-> Iterator[T]`, with a `yield`")
-        return
+        return False
     if symbol in b.expanding or len(b.expanding) >= EXPANSION_LIMIT:
         b.error("K0218", call, f"generator `{made.function.name}` is expanded inside itself",
                 help="a generator cannot use itself: write a loop with a stack of its own")
-        return
+        return False
     count = sum(isinstance(p, ast.Yield) for p in ast.walk(made.node))
     if count != 1:
         b.error("K0218", made.node, f"generator `{made.function.name}` has {count} yields",
                 help="one `yield` is expanded to the loop's body; gather the cases before it")
-        return
+        return False
     args = _arguments(b, call, made, first)
     if args is None:
-        _poison_targets(b, node.target)
-        return
+        return False
     saved, b.out = b.out, []
     b.forget_changes(node.body)
     frame = Frame(made.scope, stored=stored_names(made.node))
@@ -525,6 +531,7 @@ def _expand(b: Body, node: ast.For, made: Signature, first: list[tree.Expr], cal
     inner, b.out = b.out, saved
     b.flow = b.merge(b.flow, *expansion.target.breaks)
     b.out.append(tree.Block(loc, inner, expansion.target.break_label))
+    return True
 
 
 def _arguments(b: Body, node: ast.expr, made: Signature, first: list[tree.Expr],
@@ -548,15 +555,15 @@ def yielded(b: Body, node: ast.Yield) -> None:
         return
     loc = b.loc(node)
     item = expr.converted(b, node.value, expansion.element, "what is yielded")
-    if item.ty is t.POISON:
-        _poison_targets(b, expansion.node.target)
-        return
     generator_frame, b.frame = b.frame, expansion.frame
     expanding, b.expanding = b.expanding, expansion.outer
     saved, b.out = b.out, []
     target = expansion.target
     b.targets.append(target)
-    _bind_item(b, expansion.node.target, _numbered(b, expansion.counter, item))
+    if item.ty is t.POISON:
+        _poison_targets(b, expansion.node.target)
+    else:
+        _bind_item(b, expansion.node.target, _numbered(b, expansion.counter, item))
     body = b.out + stmt.block(b, expansion.node.body)
     b.targets.pop()
     b.out, b.frame, b.expanding = saved, generator_frame, expanding

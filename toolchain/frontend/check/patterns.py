@@ -51,21 +51,13 @@ def match(b: Body, node: ast.Match) -> None:
     setup, b.out = b.out, saved
     if subject is None:
         for part in node.cases:
-            b.flow = set(v for v in b.frame.names.values() if isinstance(v, tree.Var))
-            _poison_names(b, part.pattern)
-            stmt.block(b, part.body)
+            _look_at(b, part.pattern)
+        _wrong(b, [(Case(wrong=True), part) for part in node.cases])
         return
     b.out.extend(setup)
     cases = [(_pattern(b, subject, c.pattern), c) for c in node.cases]
     if any(c.wrong for c, _ in cases):
-        start = b.fork()
-        for case, part in cases:
-            b.flow = None if start is None else set(start)
-            for where, name, value in case.names:
-                if name not in b.frame.names:
-                    b.know(b.declare(name, value.ty, where))
-            _poison_names(b, part.pattern)
-            stmt.block(b, part.body)
+        _wrong(b, cases)
         return
     _check_reached(b, subject, cases)
     exhaustive = _exhaustive(b, node, subject, cases)
@@ -73,6 +65,31 @@ def match(b: Body, node: ast.Match) -> None:
         _switch(b, node, subject, cases, exhaustive)
     else:
         _chain(b, node, subject, cases)
+
+
+def _wrong(b: Body, cases: list[tuple[Case, ast.match_case]]) -> None:
+    """The rest of a match of which something was reported."""
+    start, ends = b.fork(), []
+    for case, part in cases:
+        b.flow = None if start is None else set(start)
+        for where, name, value in case.names:
+            if name not in b.frame.names:
+                b.know(b.declare(name, value.ty, where))
+        _poison_names(b, part.pattern)
+        if part.guard is not None:
+            b.assume(conditions.condition(b, part.guard)[1])
+        stmt.block(b, part.body)
+        ends.append(b.flow)
+    b.flow = b.merge(*ends)
+
+
+def _look_at(b: Body, pattern: ast.pattern) -> None:
+    """Report what is wrong in a pattern, whatever it is compared with."""
+    for part in ast.walk(pattern):
+        if isinstance(part, ast.MatchValue):
+            expr.value(b, part.value, t.POISON)
+        elif isinstance(part, ast.MatchClass):
+            typeexpr.resolve(b.cx, b.scope, part.cls)
 
 
 def _poison_names(b: Body, pattern: ast.pattern) -> None:

@@ -162,7 +162,7 @@ class Context:
         known = (*extra, *scope.env, *scope.module.names)
         instead = known_elsewhere(name)
         mended = "" if hint else instead if instead.startswith("write `from kpy") else (
-            self._errno(name))
+            self._errno(name) or _as_parameter(name))
         hint = hint or instead or _as_method(scope.module, name) or nearest(name, tuple(
             k for k in known if k[:1].isupper() or not name[:1].isupper()))
         if not mended and not hint:         # what mends all places at once is said once
@@ -189,6 +189,12 @@ def item_of(module: ModuleDecl, node: ast.AST) -> int:
                          and item.lineno <= node.lineno <= (item.end_lineno or 0)),  # type: ignore
                         statement.lineno)
     return 0
+
+
+def _as_parameter(name: str) -> str:
+    """How a type variable is declared, if the name looks like one."""
+    return f"write `{name} = TypeVar(\"{name}\")` in the module" if re.fullmatch(
+        "[A-Z]", name) else ""
 
 
 def _as_method(module: ModuleDecl, name: str) -> str:

@@ -242,6 +242,10 @@ def _error_code(b: Body, node: ast.Raise) -> tree.Expr | None:
                     help="0 would mean no error; the codes are in kernel/lib/errno.py")
             return None
         return None if code.ty is t.POISON else code
+    head = made.func if isinstance(made, ast.Call) else made
+    if isinstance(head, ast.Name) and head.id == "Errno" and b.cx.resolve(b.scope, head) is None:
+        expr.unknown(b, head)
+        return None
     b.error("K0602", node, "only `Errno(code)` can be raised",
             help="`raise Errno(ENOMEM)`; the codes are in kernel/lib/errno.py")
     return None
@@ -288,7 +292,10 @@ def _handler(b: Body, node: ast.Try) -> tuple[tree.Var | None, list[tree.Stmt]]:
                 "one `except` catches all: there is only Errno",
                 help="`match e.code:` tells the codes apart")
     first = node.handlers[0]
-    if first.type is not None and builtins.vocabulary_name(b, first.type) != "Errno":
+    if isinstance(first.type, ast.Name) and first.type.id == "Errno" and (
+            b.cx.resolve(b.scope, first.type) is None):
+        expr.unknown(b, first.type)
+    elif first.type is not None and builtins.vocabulary_name(b, first.type) != "Errno":
         b.error("K0604", first.type, "only `Errno` can be caught",
                 help="write `except Errno as e:`; `e.code` tells which")
     b._temps += 1
@@ -325,7 +332,9 @@ def _with_items(b: Body, node: ast.With, items: list[ast.withitem]) -> list[tree
     made = _manager(b, item)
     if made is None:
         b.out = saved
-        return block(b, node.body)
+        if item.optional_vars is not None:
+            loops._poison_targets(b, item.optional_vars)
+        return _with_items(b, node, items[1:])
     manager, enter, leave, forbids = made
     enter_body = b.out
     region = b.region
@@ -413,9 +422,9 @@ def _assertion(b: Body, node: ast.stmt | ast.expr, test: ast.expr, msg: ast.expr
                ) -> tuple[tree.Assert, Any] | None:
     """Append the check of `test`; it, and what holds behind it."""
     cond, yes, _ = conditions.condition(b, test)
+    message = format.pieces(b, msg) if msg is not None else []
     if cond.ty is t.POISON:
         return None
-    message = format.pieces(b, msg) if msg is not None else []
     text = b.scope.module.source.segment(b.loc(test))
     made = tree.Assert(b.loc(node), cond, text, _shown(b, test, cond), message)
     b.out.append(made)
