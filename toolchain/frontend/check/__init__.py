@@ -10,7 +10,8 @@ so modules can be checked one at a time (and in several processes).
 scope        what a name means             typeexpr   annotations to types
 classes      class statements to types     functions  def statements to signatures
 const        constants and @comptime       body       facts, conversion
-expr operators conditions calls builtins stmt loops patterns format    one kind of syntax each
+expr operators conditions calls stmt assign loops patterns format    one kind of syntax each
+builtins     functions of the vocabulary, in integers sizes storage unsafe machine
 
 Tests     tests/toolchain/test_check_*.py
 """
@@ -23,12 +24,12 @@ from typing import Any
 from toolchain.frontend import effects, tree
 from toolchain.frontend import types as t
 from toolchain.frontend.check import (
-    builtins,
     calls,
     classes,
     const,
     functions,
     generics,
+    sizes,
     stmt,
     typeexpr,
     vocabulary,
@@ -63,7 +64,7 @@ def check_module(cx: Context, module: ModuleDecl) -> tree.Module:
     for decl in module.doubled:
         _declaration(cx, scope, decl, tree.Module(module.name, module.source, module.unsafe), twice)
     for call in module.asserts:
-        builtins.check_static_assert(cx, scope, call)
+        sizes.check_static_assert(cx, scope, call)
     for call in module.asm:
         _file_asm(cx, scope, call, out)
     _bodies(cx, out, queue)

@@ -22,6 +22,8 @@ from toolchain.frontend.check import (
     expr,
     functions,
     lifetimes,
+    machine,
+    storage,
     typeexpr,
     vocabulary,
 )
@@ -403,7 +405,7 @@ def _attribute_call(b: Body, node: ast.Call, func: ast.Attribute, want: t.Type |
     if isinstance(base, expr.Register) and name == "modify":
         return _modify(b, node, base)
     if isinstance(ty, t.SliceType | t.ArrayType) and name in ("copy_from", "fill"):
-        return builtins.slice_method(b, node, base, name)
+        return storage.slice_method(b, node, base, name)
     if isinstance(base, expr.Register):
         base = expr.read(b, base, func.value)
     if isinstance(base.ty, t.EnumType):
@@ -414,7 +416,7 @@ def _attribute_call(b: Body, node: ast.Call, func: ast.Attribute, want: t.Type |
     if owner is None:
         return only_arguments(b, node)
     if isinstance(owner.ty, t.AtomicType):
-        return builtins.atomic(b, node, owner, name)
+        return machine.atomic(b, node, owner, name)
     if isinstance(owner.ty, t.StructType | t.BitsType):
         if not require_layout(b, owner.ty, func) or owner.ty.excuses(name):
             return only_arguments(b, node)
@@ -499,6 +501,20 @@ def only_arguments(b: Body, node: ast.Call) -> tree.Expr:
                 b.cx, b.scope, inner):
             expr.value(b, inner, t.POISON)
     return b.poison(node)
+
+
+def counted(b: Body, node: ast.Call, least: int, most: int | None = None) -> bool:
+    """Whether a function of the vocabulary is given as many values as it takes; else reported."""
+    most = least if most is None else most
+    if least <= len(node.args) <= most and not node.keywords:
+        return True
+    count = str(least) if least == most else f"{least} to {most}"
+    name = ast.unparse(node.func)
+    hint = ("write the loop; it keeps the " + ("least" if name == "min" else "greatest")
+            if name in ("min", "max") and len(node.args) == 1 else "docs/kpy.md tells what it does")
+    b.error("K0335", node, f"`{name}` takes {count} argument{'s' * (most != 1)}", help=hint)
+    only_arguments(b, node)
+    return False
 
 
 def construct(b: Body, node: ast.Call, ty: t.Type, want: t.Type | None) -> tree.Expr:

@@ -350,6 +350,14 @@ def is_local(b: Body, node: ast.expr) -> bool:
         node.id in b.frame.names or node.id in b.frame.stored)
 
 
+def vocabulary_name(b: Body, node: ast.expr) -> str:
+    """The vocabulary's name for `node` (kprintf, panic, ...), or ""."""
+    if is_local(b, node):
+        return ""
+    meaning = b.cx.resolve(b.scope, node)
+    return meaning.made if isinstance(meaning, Vocabulary) else ""
+
+
 def _type_attribute(b: Body, node: ast.Attribute) -> tree.Expr:
     ty = typeexpr.resolve(b.cx, b.scope, node.value)
     if isinstance(ty, t.NominalType) and ty.excuses(node.attr):

@@ -15,7 +15,6 @@ from toolchain.frontend import tree
 from toolchain.frontend import types as t
 from toolchain.frontend.check import (
     assign,
-    builtins,
     calls,
     classes,
     conditions,
@@ -104,7 +103,7 @@ def _expression(b: Body, node: ast.Expr) -> None:
         loops.yielded(b, inner)
         return
     if isinstance(inner, ast.Call):
-        name = builtins.vocabulary_name(b, inner.func)
+        name = expr.vocabulary_name(b, inner.func)
         if name in ("kprintf", "klog", "panic"):
             format.printing(b, inner, name)
             return
@@ -226,7 +225,7 @@ def _error_code(b: Body, node: ast.Raise) -> tree.Expr | None:
             return None
         place = tree.VarPlace(t.I32, b.loc(node), caught.var)
         return tree.Load(t.I32, b.loc(node), place)
-    if isinstance(made, ast.Call) and builtins.vocabulary_name(b, made.func) == "Errno":
+    if isinstance(made, ast.Call) and expr.vocabulary_name(b, made.func) == "Errno":
         if len(made.args) != 1 or made.keywords:
             b.error("K0603", made, "`Errno` takes its code",
                     help="for example `raise Errno(ENOMEM)`")
@@ -295,7 +294,7 @@ def _handler(b: Body, node: ast.Try) -> tuple[tree.Var | None, list[tree.Stmt]]:
     if isinstance(first.type, ast.Name) and first.type.id == "Errno" and (
             b.cx.resolve(b.scope, first.type) is None):
         expr.unknown(b, first.type)
-    elif first.type is not None and builtins.vocabulary_name(b, first.type) != "Errno":
+    elif first.type is not None and expr.vocabulary_name(b, first.type) != "Errno":
         b.error("K0604", first.type, "only `Errno` can be caught",
                 help="write `except Errno as e:`; `e.code` tells which")
     b._temps += 1
