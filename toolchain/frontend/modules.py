@@ -102,6 +102,7 @@ class ModuleDecl:
     tree: ast.Module
     is_package: bool
     names: dict[str, Decl] = field(default_factory=dict)
+    starred: list[tuple[str, ast.stmt]] = field(default_factory=list)   # of `import *`
     doubled: list[Decl] = field(default_factory=list)     # declared twice: meant by no name
     asserts: list[ast.Call] = field(default_factory=list)
     asm: list[ast.Call] = field(default_factory=list)
@@ -282,10 +283,12 @@ class _Collector:
                 ast.With: "a `with`", ast.Expr: "an expression", ast.AugAssign: "an assignment",
                 ast.Assign: "this assignment", ast.AnnAssign: "this assignment",
                 ast.Assert: "an `assert`"}.get(type(node), f"`{type(node).__name__.lower()}`")
+        main = isinstance(node, ast.If) and "__name__" in ast.unparse(node.test)
         self.sink.error(
             "K0102", self.module.source.loc(node), f"{what} cannot stand at module level",
             "nothing runs when a module is imported",
-            help="declare here; put code in a function. Tables are made by @comptime functions, "
+            help="a kernel has no main program: `kpyc run FILE FUNCTION` calls any function" if main
+            else "declare here; put code in a function. Tables are made by @comptime functions, "
                  "compile-time conditions are checked by static_assert(cond, why)")
 
     def _declare(self, decl: Decl) -> None:
@@ -341,6 +344,7 @@ class _Collector:
         self.sink.error("K0103", self.module.source.loc(node),
                         "`import *` hides where a name comes from",
                         help=f"name what you use: `from {target} import a, b`")
+        self.module.starred.append((target, node))
 
     def _import_typing(self, node: ast.ImportFrom) -> None:
         for alias in node.names:

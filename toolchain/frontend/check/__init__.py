@@ -38,6 +38,8 @@ from toolchain.frontend.check.body import Body
 from toolchain.frontend.check.functions import Signature
 from toolchain.frontend.check.scope import Context, Scope, known_elsewhere, nearest
 from toolchain.frontend.modules import (
+    POISONED,
+    VOCABULARY,
     Alias,
     Class,
     Constant,
@@ -57,6 +59,10 @@ def check_module(cx: Context, module: ModuleDecl) -> tree.Module:
     """
     out = tree.Module(module.name, module.source, module.unsafe)
     scope = Scope(module)
+    _bind_stars(cx, module)
+    for decl in list(module.names.values()):
+        if isinstance(decl, Vocabulary) and decl.made not in vocabulary.NAMES:
+            _no_such_vocabulary(cx, scope, decl)
     queue: list[Signature] = []
     for decl in module.names.values():
         _declaration(cx, scope, decl, out, queue)
@@ -96,12 +102,6 @@ def _declaration(cx: Context, scope: Scope, decl: Decl, out: tree.Module, queue:
     match decl:
         case Import():
             _check_import(cx, scope, decl)
-        case Vocabulary():
-            if decl.made not in vocabulary.NAMES:
-                cx.error("K0203", scope, decl.node, f"`kpy` has no name `{decl.made}`",
-                         help=known_elsewhere(decl.made)
-                         or nearest(decl.made, tuple(vocabulary.NAMES)) or
-                         "docs/kpy.md, section 1, lists the vocabulary")
         case Class():
             _class(cx, scope, decl, out, queue)
         case FunctionDecl():
@@ -116,6 +116,23 @@ def _declaration(cx: Context, scope: Scope, decl: Decl, out: tree.Module, queue:
                 out.globals.append(made)
         case Alias():
             typeexpr._alias(cx, decl)
+
+
+def _bind_stars(cx: Context, module: ModuleDecl) -> None:
+    """What `import *` would bind, so that it is refused once and not with each name."""
+    for target, node in module.starred:
+        home = cx.program.load(target)
+        names = vocabulary.NAMES if target == VOCABULARY else home.names if home else ()
+        for name in sorted(set(names) - module.names.keys()):
+            module.names[name] = Vocabulary(name, module, node, name) if target == VOCABULARY \
+                else Import(name, module, node, target=target, attr=name)
+
+
+def _no_such_vocabulary(cx: Context, scope: Scope, decl: Vocabulary) -> None:
+    cx.error("K0203", scope, decl.node, f"`kpy` has no name `{decl.made}`",
+             help=known_elsewhere(decl.made) or nearest(decl.made, tuple(vocabulary.NAMES))
+             or "docs/kpy.md, section 1, lists the vocabulary")
+    scope.module.names[decl.name] = Constant(decl.name, scope.module, decl.node, made=POISONED)
 
 
 def _check_import(cx: Context, scope: Scope, decl: Import) -> None:

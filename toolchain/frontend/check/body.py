@@ -251,7 +251,8 @@ class Body:
             self.know(path)                     # said once
         context = f" for {what}" if what else ""
         return self.error("K0308", node, f"expected `{want.name}`{context}, found `{have.name}`",
-                          f"this is `{have.name}`", help=hints.conversion(have, want, self, node),
+                          f"this is `{have.name}`", help=hints.conversion(have, want, self, node)
+                          or f"give a `{want.name}`, or change the type that is asked for",
                           notes=tuple(notes))
 
     def boolean(self, expr: tree.Expr, node: ast.AST) -> tree.Expr:

@@ -29,7 +29,7 @@ from toolchain.frontend.check import (
 )
 from toolchain.frontend.check.body import Body, require_layout
 from toolchain.frontend.check.functions import Signature
-from toolchain.frontend.check.scope import Scope, nearest
+from toolchain.frontend.check.scope import Scope, known_elsewhere, nearest
 from toolchain.frontend.modules import Class, FunctionDecl, ModuleDecl, Vocabulary
 
 
@@ -54,6 +54,8 @@ def call(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
             return builtins.call(b, node, func.id, want)
         if meaning is None and isinstance(func, ast.Name):    # arguments: unknown what of
             expr.unknown(b, func)
+            if func.id != "print" and known_elsewhere(func.id):     # kpy may not have what it takes
+                return b.poison(node)
             return only_arguments(b, node)
         static = _static(b, node, func)
         if static is not None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from toolchain.frontend import types as t
 from toolchain.frontend.check import const, typeexpr, vocabulary
-from toolchain.frontend.check.scope import Context, Scope, among, nearest
+from toolchain.frontend.check.scope import Context, Scope, among, is_poisoned, nearest
 from toolchain.frontend.modules import (
     POISONED,
     Class,
@@ -139,6 +139,7 @@ _DUNDERS = {
     "__eq__": "write a method `equals(self, other)`",
     "__str__": "print its fields", "__repr__": "print its fields",
     "__getitem__": "write a method `get(self, index)`",
+    "__next__": "write `__iter__` as an @inline generator: it yields each item",
     "__setitem__": "write a method `set(self, index, value)`",
     "__call__": "give the method a name", "__bool__": "give the question a name: `is_empty`",
 }
@@ -158,9 +159,10 @@ def decorators(cx: Context, scope: Scope, node: ast.ClassDef | ast.FunctionDef,
                 name = head.id
             else:
                 text = ast.unparse(head)
-                if isinstance(head, ast.Name) and isinstance(
-                        scope.module.names.get(head.id), Import) and meaning is None:
+                if _fails_to_import(cx, scope, head) or is_poisoned(meaning):
                     continue                    # the import is reported
+                if text == "classmethod":
+                    out.append(("staticmethod", None, expr))        # as it is meant
                 cx.error("K0105", scope, expr, f"`@{text}` is not a decorator of kpy",
                          help=(f"write `from kpy import {text}`" if text in vocabulary.DECORATORS
                                else _PYTHONS.get(text.rpartition(".")[2], "")
@@ -248,6 +250,7 @@ def _collect_methods(cx: Context, decl: Class, scope: Scope, ty: t.NominalType) 
             if item.name in ty.methods and any(
                     isinstance(d, ast.Attribute) for d in item.decorator_list):
                 decorators(cx, scope, item)             # @x.setter: says so
+                ty.wrong.add(item.name)
                 continue
             first = ty.methods[item.name].loc if item.name in ty.methods else fields.get(item.name)
             if first is not None:

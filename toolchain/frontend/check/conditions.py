@@ -96,8 +96,12 @@ def _comparison(b: Body, node: ast.Compare) -> tuple[tree.Expr, set[Any], set[An
     right_want = None
     left = expr.value(b, node.left)
     if isinstance(right_node, ast.Constant) and right_node.value is None:
-        return b.error("K0329", node, "compare with None by `is`",
-                       help=f"write `{ast.unparse(node.left)} is None`"), set(), set()
+        negate = isinstance(op, ast.NotEq)
+        b.error("K0329", node, "compare with None by `is`",
+                help=f"write `{ast.unparse(node.left)} is {'not ' * negate}None`")
+        path = path_of(left)                # what was meant holds
+        facts = {path} if path is not None else set()
+        return (b.poison(node), facts, set()) if negate else (b.poison(node), set(), facts)
     if left.ty is not t.LITERAL and left.ty.is_scalar:
         right_want = left.ty
     right = expr.value(b, right_node, right_want)

@@ -171,9 +171,12 @@ def integer(cx: Context, scope: Scope, node: ast.expr, extra: dict[str, Any] | N
     if value is FAILED:
         return None
     if isinstance(value, bool) or not isinstance(value, int):
-        cx.error("K0501", scope, node, "this is not a compile-time integer",
-                 "" if isinstance(node, ast.Constant) else f"it is {_shown(value)}",
-                 help="a number, a Final constant, sizeof(T) or a @comptime call is")
+        decl = cx.resolve(scope, node)
+        if not isinstance(decl, Constant) or cx.first("no integer", decl):
+            cx.error("K0501", scope, node, "this is not a compile-time integer",
+                     "" if isinstance(node, ast.Constant) else f"it is {_shown(value)}",
+                     notes=(("declared", decl.loc),) if isinstance(decl, Constant) else (),
+                     help="a number, a Final constant, sizeof(T) or a @comptime call is")
         return None
     return int(value)
 

@@ -335,11 +335,20 @@ def _attribute(b: Body, node: ast.Attribute, want: t.Type | None) -> tree.Expr:
         base_meaning = b.cx.resolve(b.scope, root)
         if isinstance(base_meaning, ModuleDecl):
             names = tuple(base_meaning.names)
+            if not _first(b, base_meaning, names, node):
+                return b.poison(node)
             return b.error("K0203", node, f"module `{base_meaning.name}` has no name "
                            f"`{node.attr}`", help=among(node.attr, names))
         if typeexpr.names_type(b.cx, b.scope, root):
             return _type_attribute(b, node)
     return member(b, node, access(b, root))
+
+
+def _first(b: Body, owner: Any, names: tuple[str, ...], node: ast.Attribute) -> bool:
+    """Whether to say that `owner` lacks a name: once, or, where it is misspelt, in each function.
+    """
+    where = item_of(b.scope.module, node) if nearest(node.attr, names) else 0
+    return b.cx.first("no such member", owner, node.attr, where)
 
 
 def is_local(b: Body, node: ast.expr) -> bool:
@@ -365,6 +374,8 @@ def _type_attribute(b: Body, node: ast.Attribute) -> tree.Expr:
     if isinstance(ty, t.EnumType):
         if node.attr in ty.members:
             return tree.Const(ty, b.loc(node), ty.members[node.attr])
+        if not _first(b, ty, tuple(ty.members), node):
+            return b.poison(node)
         return b.error("K0203", node, f"`{ty.name}` has no member `{node.attr}`",
                        help=among(node.attr, tuple(ty.members)))
     if isinstance(ty, t.IntType) and node.attr in ("MAX", "MIN"):
@@ -390,6 +401,8 @@ def member(b: Body, node: ast.Attribute, base: tree.Expr, kind: str = "field") -
         found = base.ty.regs.registers.get(name)
         if found is not None:
             return Register(b.load(base), found, None, loc)
+        if not _first(b, base.ty, tuple(base.ty.regs.registers), node):
+            return b.poison(node)
         return b.error("K0203", node, f"`{base.ty.regs.name}` has no register `{name}`",
                        help=among(name, tuple(base.ty.regs.registers)))
     place = storage(b, base, node)
@@ -416,9 +429,9 @@ def member(b: Body, node: ast.Attribute, base: tree.Expr, kind: str = "field") -
                 return calls.method(b, node, place, found, [], [])
             return b.error("K0321", node, f"method `{name}` is not called",
                            help=f"write `{ast.unparse(node)}(...)`")
-        near = nearest(name, (*ty.fields, *ty.methods))
-        if not b.cx.first("no field", ty, name, item_of(b.scope.module, node) if near else 0):
+        if not _first(b, ty, (*ty.fields, *ty.methods), node):
             return b.poison(node)
+        near = nearest(name, (*ty.fields, *ty.methods))
         return b.error("K0203", node, f"`{ty.name}` has no {kind} `{name}`",
                        help=near or (members_of(ty) if kind == "field" else _methods_of(ty)),
                        notes=_declared_here(b, ty))
@@ -474,6 +487,8 @@ def _no_attribute(b: Body, ty: t.Type, name: str, node: ast.Attribute) -> str:
         return "write the loop, or see kernel/lib"
     if name in ("startswith", "endswith"):
         return f"compare a slice: `len({text}) >= n and {text}[:n] == ...`"
+    if name == "format":
+        return "print it so: kprintf(f\"n = {n:>8}\\n\")"
     if name == "copy":
         return "write `to.copy_from(from)`"
     if ty is t.STR:

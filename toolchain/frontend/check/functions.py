@@ -248,18 +248,26 @@ def _parameters(cx: Context, made: Signature, owner: t.NominalType | None, decl:
     scope, node = made.scope, made.node
     static = any(n == "staticmethod" for n, _, _ in classes.decorators(cx, scope, node))
     args = node.args.args + node.args.kwonlyargs
+    defaults = made.defaults
+    for arg, default in zip(reversed(node.args.args), reversed(node.args.defaults), strict=False):
+        defaults[arg.arg] = default
+    for arg, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
+        if default is not None:
+            defaults[arg.arg] = default
     seen: set[str] = set()
     if owner is not None and not static and (not args or (
             args[0].arg != "self" and args[0].annotation is not None)):
         _no_self(cx, made, owner)
     untyped = [a for n, a in enumerate(args) if a.annotation is None and (
-        n or owner is None or static)]
+        n or owner is None or (static and a.arg != "cls"))]
     for position, arg in enumerate(args):
         if arg.arg in seen:
             continue
         seen.add(arg.arg)
         made.names.append(arg.arg)
-        if position == 0 and owner is not None and not static and (
+        if position == 0 and static and arg.arg == "cls" and arg.annotation is None:
+            ty, made.uncounted = t.POISON, True         # @classmethod was reported
+        elif position == 0 and owner is not None and not static and (
                 arg.arg == "self" or arg.annotation is None):
             ty = t.ptr(owner) if isinstance(owner, t.StructType) else owner
         elif arg.annotation is None:
@@ -277,6 +285,9 @@ def _parameters(cx: Context, made: Signature, owner: t.NominalType | None, decl:
             continue
         else:
             ty = typeexpr.resolve(cx, scope, arg.annotation)
+        if (default := defaults.get(arg.arg)) is not None and isinstance(
+                default, ast.Constant) and default.value is None:
+            ty = _none_by_default(cx, scope, arg, default, ty)
         if ty.is_aggregate:
             hint = (f"`{arg.arg}: Slice[{ty.elem.name}]`" if isinstance(ty, t.ArrayType)
                     else f"`{arg.arg}: Ptr[{ty.name}]`")
@@ -288,12 +299,20 @@ def _parameters(cx: Context, made: Signature, owner: t.NominalType | None, decl:
                      help="leave it out, or give it a type with values")
             ty = t.POISON
         made.function.params.append(tree.Var(arg.arg, ty, "param", scope.loc(arg)))
-    for arg, default in zip(node.args.args[len(node.args.args) - len(node.args.defaults):],
-                            node.args.defaults, strict=True):
-        made.defaults[arg.arg] = default
-    for arg, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
-        if default is not None:
-            made.defaults[arg.arg] = default
+
+
+def _none_by_default(cx: Context, scope: Scope, arg: ast.arg, default: ast.expr, ty: t.Type,
+                     ) -> t.Type:
+    """The type of a parameter that begins as None; POISON after a report that it cannot."""
+    if ty is t.POISON or isinstance(ty, t.MPtrType | t.UserPtrType) or (
+            isinstance(ty, t.PtrType) and ty.nullable):
+        return ty
+    cx.error("K0308", scope, default, f"expected `{ty.name}` for the default of `{arg.arg}`, found "
+             "`None`", help=f"a `{ty.name}` is never null: declare it `{ty.name} | None`"
+             if isinstance(ty, t.PtrType) else
+             "only `Ptr[T] | None` has a null: give a number that stands for none, or write two "
+             "functions")
+    return t.POISON
 
 
 def _no_self(cx: Context, made: Signature, owner: t.NominalType) -> None:

@@ -113,6 +113,8 @@ def comparison(left: t.Type, right: t.Type, left_node: ast.AST, right_node: ast.
     if t.STR in both and (isinstance(left, t.IntType) or isinstance(right, t.IntType)):
         return character(right_node if right is t.STR else left_node) or (
             "text is compared with text")
+    if isinstance(odd, t.SliceType) and odd.elem is t.U8 and character(odd_node):
+        return character(odd_node)
     if t.BOOL in both:
         return "a bool is no number: test it itself, `if flag:`"
     return _as_value(odd, text) or ("convert one to the type of the other, or compare a field, "
@@ -140,7 +142,8 @@ def combination(left: t.Type, right: t.Type, left_node: ast.AST, right_node: ast
         return f"it is several values: name each, `a, b = {text}`, or take one, `{text}[0]`"
     if isinstance(left, t.PtrType):
         return "pointers have no arithmetic; index a Slice, or an MPtr in an unsafe module"
-    return _as_value(left, ast.unparse(left_node)) or _as_value(right, ast.unparse(right_node))
+    return _as_value(left, ast.unparse(left_node)) or _as_value(
+        right, ast.unparse(right_node)) or "an operator joins two values of one type"
 
 
 def _as_value(ty: t.Type, text: str) -> str:
@@ -154,6 +157,7 @@ def _as_value(ty: t.Type, text: str) -> str:
 
 def character(node: ast.AST) -> str:
     """How to write the number of a one-character literal, or ""."""
-    if isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) == 1:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes) and (
+            len(node.value) == 1):
         return f"a character is a number: `ord({ast.unparse(node)})`"
     return ""

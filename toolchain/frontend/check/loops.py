@@ -493,6 +493,9 @@ def _expand(b: Body, node: ast.For, made: Signature, first: list[tree.Expr], cal
     """Put the generator's body in place of the loop; False after a report."""
     loc = b.loc(node)
     symbol = made.function.symbol
+    owner = made.function.owner
+    if made.yields is None and owner is not None and "__next__" in owner.wrong:
+        return False                    # a Python iterator was reported
     if made.yields is None:
         b.error("K0333", call, f"`{made.function.name}` is no generator",
                 help="what a `for` runs over yields: `@inline`, `-> Iterator[T]`, with a `yield`")

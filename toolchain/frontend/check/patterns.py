@@ -123,7 +123,9 @@ def _subject(b: Body, node: ast.expr) -> Subject | None:
     value = expr.read(b, made, node)
     if not isinstance(ty, t.IntType | t.EnumType | t.BoolType | t.SliceType | t.NewtypeType):
         b.error("K0346", node, f"`match` does not look into `{ty.name}`",
-                help="it takes integers, enums, bools, bytes and Unions")
+                help=f"test it: `if {ast.unparse(node)} is None:`" if isinstance(
+                    ty, t.PtrType) and ty.nullable else
+                "it takes integers, enums, bools, bytes and Unions")
         return None
     held = b.temp(ty, value, loc, "match")
     load = tree.Load(ty, loc, tree.VarPlace(ty, loc, held))
@@ -151,7 +153,9 @@ def _pattern(b: Body, subject: Subject, node: ast.pattern) -> Case:
         case ast.MatchClass():
             return _variant(b, subject, node)
     b.error("K0346", node, f"this pattern does not match a `{subject.ty.name}`",
-            help="patterns are constants, `A | B`, `Variant(field=name)` and `_`")
+            help="patterns are constants, `A | B`, `Variant(field=name)` and `_`" if not isinstance(
+                node, ast.MatchSequence) else "elements are looked at one by one, with `if`"
+            if isinstance(subject.ty, t.SliceType) else "several values are `case 1 | 2:`")
     return Case(wrong=True)
 
 
@@ -194,6 +198,7 @@ def _value(b: Body, subject: Subject, node: ast.expr) -> Case:
                 made.ty, t.IntType) and subject.ty.holds(made.value):
             return Case([made.value])
         b.error("K0346", node, f"this is not a constant of `{subject.ty.name}`",
+                "" if made.ty is subject.ty else f"this is `{made.ty.name}`",
                 help="a case is a value known at compile time, of the type that is looked at")
         return Case(wrong=True)
     return Case([made.value])

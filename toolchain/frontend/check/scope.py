@@ -194,7 +194,7 @@ def item_of(module: ModuleDecl, node: ast.AST) -> int:
 def _as_parameter(name: str) -> str:
     """How a type variable is declared, if the name looks like one."""
     return f"write `{name} = TypeVar(\"{name}\")` in the module" if re.fullmatch(
-        "[A-Z]", name) else ""
+        "[EKRSTUV]", name) else ""
 
 
 def _as_method(module: ModuleDecl, name: str) -> str:
@@ -247,6 +247,7 @@ _ELSEWHERE = {
     "hasattr": "fields are known at compile time", "locals": "use a debugger: gdb knows them",
     "globals": "name the variable", "bytearray": "use `Array[u8, N]`",
     "memoryview": "use `Slice[u8]`", "complex": "the kernel has no floating point",
+    "Pointer": "write `Ptr[T]`", "pointer": "write `Ptr[T]`", "POINTER": "write `Ptr[T]`",
     "List": "use `Array[T, N]` for storage, `Slice[T]` for a parameter",
     "Sequence": "use `Slice[T]`", "Iterable": "use `Slice[T]`",
     "Dict": "use an Array, a radix or red-black tree of kernel/lib",
