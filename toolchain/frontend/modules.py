@@ -369,8 +369,8 @@ class _Collector:
         kind: type[Decl] = Variable
         if spelled == "Final":
             kind = Constant
-            if name == "UNSAFE":
-                self.module.unsafe = isinstance(node.value, ast.Constant) and (
+            if name == "UNSAFE":        # what is no constant is reported
+                self.module.unsafe = not isinstance(node.value, ast.Constant) or (
                     node.value.value is True)
         elif spelled == "TypeAlias":
             kind = Alias

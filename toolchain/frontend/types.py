@@ -305,7 +305,9 @@ class NominalType(Type):
     def excuses(self, name: str) -> bool:
         """Whether nothing is to be said of member `name`: its declaration was reported."""
         return name in self.wrong or (
-            "*" in self.wrong and name not in self.fields and name not in self.methods)
+            "*" in self.wrong and name not in self.fields and name not in self.methods) or (
+            name.startswith("__") and any(w.startswith("__") for w in self.wrong)
+            and name not in self.methods)
 
     @property
     def identity(self) -> str:

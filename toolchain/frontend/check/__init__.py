@@ -63,6 +63,9 @@ def check_module(cx: Context, module: ModuleDecl) -> tree.Module:
     for decl in list(module.names.values()):
         if isinstance(decl, Vocabulary) and decl.made not in vocabulary.NAMES:
             _no_such_vocabulary(cx, scope, decl)
+    for decl in module.names.values():
+        if isinstance(decl, Constant):
+            const.constant(cx, decl)        # which may call what was to be @comptime
     queue: list[Signature] = []
     for decl in module.names.values():
         _declaration(cx, scope, decl, out, queue)
@@ -144,6 +147,7 @@ def _class(cx: Context, scope: Scope, decl: Class, out: tree.Module, queue: list
            ) -> None:
     classes.check_parameters(cx, decl)
     if classes.generic_parameters(cx, decl):
+        classes.decorators(cx, scope, decl.node)
         generics.check_class(cx, decl)          # its types, where it is instantiated
         return
     ty = classes.declared(cx, decl)
@@ -260,7 +264,8 @@ def check_body(cx: Context, made: Signature) -> None:
                  f"@naked function `{function.name}` is more than one `asm`",
                  help="nothing sets up a stack frame for it: its body is one `asm(...)` without "
                  "out= and ins=, which finds the arguments in %rdi, %rsi, ... and ends in `ret`")
-    if not b.dead and function.result not in (t.VOID, t.POISON) and not attrs.naked:
+    returns = function.result not in (t.VOID, t.POISON) and not attrs.naked
+    if returns and not b.dead and not b.unsure:
         _falls_off(b, made)
 
 

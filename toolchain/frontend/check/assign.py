@@ -56,8 +56,7 @@ def _assign_name(b: Body, node: ast.Assign, target: ast.Name) -> None:
     want = var.ty if isinstance(var, tree.Var) else None
     made = expr.value(b, node.value, want)
     if made.ty is t.POISON:
-        if var is None:
-            b.know(b.declare(target.id, t.POISON, target))
+        b.know(var or b.declare(target.id, t.POISON, target))
         return
     if isinstance(var, tree.Var):
         assign_var(b, var, made, target, node.value)
@@ -214,9 +213,7 @@ def _unpack(b: Body, node: ast.Assign, target: ast.Tuple | ast.List) -> None:
         return
     made = expr.value(b, node.value, _unpack_types(b, node.value, target))
     if made.ty is t.POISON:
-        for part in target.elts:
-            if isinstance(part, ast.Name) and part.id not in b.frame.names:
-                b.know(b.declare(part.id, t.POISON, part))
+        loops._poison_targets(b, target)
         return
     if not isinstance(made.ty, t.TupleType):
         b.error("K0341", node.value, f"`{made.ty.name}` is not a tuple",

@@ -103,6 +103,7 @@ class Body:
         self.origins: dict[tree.Var, Any] = {}     # of pointer variables: see lifetimes.py
         self.leads: dict[tree.Var, Any] = {}
         self.overwritten: dict[tree.Var, tuple[str, Loc]] = {}    # those made stale: how, where
+        self.unsure = False             # whether a call that was reported comes back
         self._temps = 0
         self._errors_before = cx.sink.errors
 

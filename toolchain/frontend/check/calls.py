@@ -193,7 +193,11 @@ def _infer(b: Body, decl: FunctionDecl, note: ast.expr, arg: ast.expr, env: dict
     b.flow, b.out = saved[0], saved[1]
     del b.function.locals[saved[2]:]
     b.frame.names = saved[3]
-    if made.ty is t.POISON:          # reported when the arguments are checked
+    home = Scope(decl.module)
+    unknown = any(isinstance(part, ast.Name) and part.id not in generic and part.id not in (
+        vocabulary.BUILTIN_FUNCTIONS | {"bool", "tuple"}) and b.cx.resolve(home, part) is None
+        for part in ast.walk(note))
+    if made.ty is t.POISON or unknown:          # reported with the arguments, or there
         for part in ast.walk(note):
             if isinstance(part, ast.Name) and part.id in generic:
                 env.setdefault(part.id, t.POISON)
@@ -360,7 +364,7 @@ def _finish(b: Body, node: ast.Call | ast.expr, made: Signature, args: list[tree
 
 
 def _check_throws(b: Body, node: ast.AST, name: str) -> None:
-    if b.handlers == 0 and not b.function.throws:
+    if b.handlers == 0 and not b.function.throws and not b.function.attrs.unknown:
         b.error("K0601", node, f"`{name}` may raise an error that nothing handles",
                 help="call it in `try: ... except Errno as e:`, or mark this function @throws to "
                      "pass the error on",
@@ -499,6 +503,9 @@ def only_arguments(b: Body, node: ast.Call) -> tree.Expr:
     """Check the arguments of a call that is wrong itself, for what is wrong whatever it means."""
     for arg in (*node.args, *(k.value for k in node.keywords)):
         inner = arg.value if isinstance(arg, ast.Starred) else arg
+        if isinstance(inner, ast.Name) and (inner.id in b.scope.env or isinstance(
+                b.cx.lookup(b.scope.module, inner.id), Vocabulary)):
+            continue                        # a type, a field's name, an order
         if not isinstance(inner, ast.GeneratorExp) and not typeexpr.names_type(
                 b.cx, b.scope, inner):
             expr.value(b, inner, t.POISON)
@@ -555,7 +562,7 @@ def _struct(b: Body, node: ast.Call, ty: t.StructType) -> tree.Expr:
     for name, arg, where in pairs:
         field = ty.fields.get(name)
         if field is None or ty.excuses(name):
-            if not ty.excuses(name):
+            if not ty.excuses(name) and expr.first(b, ty, name, tuple(names), where):
                 b.error("K0203", where, f"`{ty.name}` has no field `{name}`",
                         help=nearest(name, tuple(names)) or expr.members_of(ty))
             expr.value(b, arg, t.POISON)
@@ -572,7 +579,7 @@ def _struct(b: Body, node: ast.Call, ty: t.StructType) -> tree.Expr:
             note_table(b, ty, name, fields[name])
     null = [name for name, field in ty.fields.items()
             if name not in given and t.without_zero(field.ty) is not None]
-    if null:
+    if null and given.issuperset(k for k, _, _ in pairs):        # else it is meant by another name
         message, hint = classes.begins_as_null(ty, null)
         b.error("K0314", node, message, help=f"{hint}, or declare it `| None`")
         ok = False
@@ -591,6 +598,9 @@ def fill(b: Body, node: ast.expr, ty: t.Type, what: str) -> tree.Expr:
     """The value that storage of type `ty` is filled with: never a silent copy of storage."""
     if isinstance(ty, t.AtomicType):
         return expr.converted(b, node, ty.elem, what)
+    if ty is t.POISON:
+        expr.value(b, node, ty)
+        return b.poison(node)
     made = b.coerce(expr.value(b, node, ty), ty, node, what)
     return refuse_copy(b, made, node)
 

@@ -9,11 +9,12 @@ Tests     tests/toolchain/test_messages.py
 from __future__ import annotations
 
 import ast
+import re
 from typing import Any
 
 from toolchain.frontend import types as t
 from toolchain.frontend.check import const, typeexpr, vocabulary
-from toolchain.frontend.check.scope import Context, Scope, among, is_poisoned, nearest
+from toolchain.frontend.check.scope import Context, Scope, among, closest, is_poisoned
 from toolchain.frontend.modules import (
     POISONED,
     Class,
@@ -91,7 +92,12 @@ def generic_parameters(cx: Context, decl: Class) -> list[tuple[str, str]]:
     """(name, kind) of each parameter of `class C(Generic[T, N])`."""
     scope = Scope(decl.module)
     return [(p.id, kind or "TypeVar") for p in _parameters(decl) if isinstance(p, ast.Name)
-            and ((kind := parameter_kind(cx, scope, p.id)) or cx.lookup(decl.module, p.id) is None)]
+            and ((kind := parameter_kind(cx, scope, p.id)) or _is_unknown(cx, decl, p.id))]
+
+
+def _is_unknown(cx: Context, decl: Class, name: str) -> bool:
+    meaning = cx.lookup(decl.module, name)
+    return meaning is None or is_poisoned(meaning)
 
 
 def check_parameters(cx: Context, decl: Class) -> None:
@@ -100,6 +106,8 @@ def check_parameters(cx: Context, decl: Class) -> None:
     for part in _parameters(decl):
         if isinstance(part, ast.Name) and cx.lookup(decl.module, part.id) is None:
             cx.unknown(scope, part, part.id)
+        elif isinstance(part, ast.Name) and is_poisoned(cx.lookup(decl.module, part.id)):
+            continue
         elif not isinstance(part, ast.Name) or not parameter_kind(cx, scope, part.id):
             cx.error("K0306", scope, part, f"`{ast.unparse(part)}` is not a type variable",
                      help="`Generic[T]` says what the class leaves open: write "
@@ -147,7 +155,10 @@ _DUNDERS = {
 
 def decorators(cx: Context, scope: Scope, node: ast.ClassDef | ast.FunctionDef,
                ) -> list[tuple[str, ast.Call | None, ast.expr]]:
-    """(vocabulary name, the call if it has arguments, node) of each decorator."""
+    """(vocabulary name, the call if it has arguments, node) of each decorator.
+
+    One that was reported has the name that was meant, or "".
+    """
     out = []
     for expr in node.decorator_list:
         call = expr if isinstance(expr, ast.Call) else None
@@ -155,22 +166,28 @@ def decorators(cx: Context, scope: Scope, node: ast.ClassDef | ast.FunctionDef,
         meaning = cx.resolve(scope, head)
         name = meaning.made if isinstance(meaning, Vocabulary) else ""
         if name not in vocabulary.DECORATORS:
-            if isinstance(head, ast.Name) and head.id in ("staticmethod", "property"):
-                name = head.id
-            else:
-                text = ast.unparse(head)
-                if _fails_to_import(cx, scope, head) or is_poisoned(meaning):
-                    continue                    # the import is reported
-                if text == "classmethod":
-                    out.append(("staticmethod", None, expr))        # as it is meant
-                cx.error("K0105", scope, expr, f"`@{text}` is not a decorator of kpy",
-                         help=(f"write `from kpy import {text}`" if text in vocabulary.DECORATORS
-                               else _PYTHONS.get(text.rpartition(".")[2], "")
-                               or nearest(text, tuple(vocabulary.DECORATORS))
-                               or "decorators are the vocabulary's own; docs/kpy.md lists them"))
-                continue
+            name = head.id if isinstance(head, ast.Name) and head.id in (
+                "staticmethod", "property") else _meant(cx, scope, expr, head, meaning)
         out.append((name, call, expr))
     return out
+
+
+def _meant(cx: Context, scope: Scope, expr: ast.expr, head: ast.expr, meaning: Any) -> str:
+    """Report what is no decorator; the name of the one that it is to be, or ""."""
+    text = ast.unparse(head)
+    if _fails_to_import(cx, scope, head) or is_poisoned(meaning):
+        return ""                           # the import is reported
+    if text in vocabulary.DECORATORS:
+        if cx.first("unknown", scope.module.name, text, 0):
+            cx.error("K0105", scope, expr, f"`@{text}` is not a decorator of kpy",
+                     help=f"write `from kpy import {text}`")
+        return text
+    instead = _PYTHONS.get(text.rpartition(".")[2], "")
+    close = closest(text, sorted(vocabulary.DECORATORS)) if not instead else ""
+    cx.error("K0105", scope, expr, f"`@{text}` is not a decorator of kpy",
+             help=instead or (f"did you mean `{close}`?" if close else
+                              "decorators are the vocabulary's own; docs/kpy.md lists them"))
+    return "staticmethod" if text == "classmethod" else close
 
 
 def _argument_name(arg: Any) -> str:
@@ -189,19 +206,17 @@ def _make(cx: Context, decl: Class, scope: Scope, args: tuple[Any, ...], spelled
     marks = [(n, call, e) for n, call, e in decorators(cx, scope, node)]
     kinds = [(n, call) for n, call, _ in marks if n in _KINDS]
     if len(kinds) != 1:
-        reported = len(marks) < len(node.decorator_list) or any(       # a decorator, an import
-            _fails_to_import(cx, scope, e) for e in (*node.bases, *node.decorator_list))
+        reported = any(not n for n, _, _ in marks) or any(       # a decorator, an import
+            _fails_to_import(cx, scope, e) for e in node.bases)
         bases = [ast.unparse(b) for b in node.bases]
         hint = ("enums are `@enum(u32)` classes" if any("Enum" in b or "Flag" in b for b in bases)
                 else "mark it @struct, @enum(u8), @flags(u32), @bits(u32) or @regs")
         if not reported:
             cx.error("K0206", scope, node, f"class `{decl.name}` does not say what it is",
                      help=hint)
-        if len(kinds) > 1 or any(isinstance(item, ast.Assign) for item in node.body):
+        if len(kinds) > 1 or not _is_like_struct(cx, scope, node):
             return t.POISON
-        kinds = [(e.func.id, e) for e in node.decorator_list if isinstance(e, ast.Call)
-                 and isinstance(e.func, ast.Name) and e.func.id in _KINDS][:1] or [
-                     ("struct", None)]      # as it looks
+        kinds = [("struct", None)]          # as it looks
     kind, call = kinds[0]
     _check_keywords(cx, scope, kind, call)
     name = spelled or decl.name
@@ -213,6 +228,19 @@ def _make(cx: Context, decl: Class, scope: Scope, args: tuple[Any, ...], spelled
         _collect_methods(cx, decl, scope, ty)
         cx.instances[ty] = (decl, scope)
     return ty
+
+
+def _is_like_struct(cx: Context, scope: Scope, node: ast.ClassDef) -> bool:
+    """Whether a class that does not say what it is has the fields of a struct."""
+    for item in node.body:
+        note = item.annotation if isinstance(item, ast.AnnAssign) else None
+        meaning = cx.resolve(scope, note.value if isinstance(note, ast.Subscript) else note) \
+            if note is not None else None
+        name = meaning.made if isinstance(meaning, Vocabulary) else ""
+        if isinstance(item, ast.Assign) or name in ("Bit", "Bits", "RO", "RW", "WO", "RW1C") or (
+                re.fullmatch(r"u\d+", name) and name not in ("u8", "u16", "u32", "u64")):
+            return False
+    return True
 
 
 _KEYWORDS = {"struct": ("packed", "size", "align"), "regs": ("spec",)}
@@ -599,6 +627,9 @@ def _register(cx: Context, scope: Scope, item: ast.AnnAssign) -> t.Register | No
     note = item.annotation
     form = cx.resolve(scope, note.value) if isinstance(note, ast.Subscript) else None
     access = form.made if isinstance(form, Vocabulary) else ""
+    if isinstance(note, ast.Subscript) and isinstance(note.value, ast.Name) and form is None:
+        cx.unknown(scope, note.value, note.value.id)
+        return None
     if access not in ("RO", "RW", "WO", "RW1C") or not isinstance(note.slice, ast.Tuple) or (
             not 2 <= len(note.slice.elts) <= 4):
         cx.error("K0216", scope, note, "a register is `RO`, `RW`, `WO` or `RW1C` of a type and an "

@@ -102,11 +102,15 @@ class StructValue(dict):
 class Symbol:
     """The address of a function or global."""
 
-    def __init__(self, symbol: str, ty: t.Type, function: Any = None, global_: Any = None) -> None:
+    def __init__(self, symbol: str, ty: t.Type, function: Any = None, global_: Any = None,
+                 decl: Any = None) -> None:
+        self.decl = decl
         self.symbol, self.ty, self.function, self.global_ = symbol, ty, function, global_
         self.name = symbol.rpartition(".")[2]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self.decl is not None:
+            self.decl.made = POISONED           # its body may be meant for the compiler
         raise ConstError(f"`{self.name}` runs in the kernel, not in the "
                          "compiler", "mark it @comptime, or set the variable in a function")
 
@@ -601,11 +605,14 @@ def from_data(ty: t.Type, data: ConstValue) -> Any:
 def _function(cx: Context, decl: FunctionDecl) -> Any:
     scope = Scope(decl.module)
     names = [n for n, _, _ in classes.decorators(cx, scope, decl.node)]
+    bare = not any(a.annotation for a in decl.node.args.args) and decl.node.returns is None
+    if "comptime" not in names and bare and decl.made is None and "" not in names:
+        return Symbol(decl.name, t.POISON, decl=decl)
     if "comptime" not in names:
         made = functions.declared(cx, decl)
-        if made is None:
+        if made is None or functions.is_wrong(made):
             raise ConstError
-        return Symbol(made.symbol, functions.type_of(made), function=made)
+        return Symbol(made.symbol, functions.type_of(made), function=made, decl=decl)
     made = comptime(cx, decl)
     if made is None:
         raise ConstError
@@ -664,8 +671,9 @@ def type_proxy(cx: Context, scope: Scope, ty: t.Type) -> Any:
                 raise ConstError(f"field `{name}` is given twice", "leave one of them out")
             fields = {**given, **fields}
             strange = [name for name in fields if name not in ty.fields or ty.excuses(name)]
-            _raise_all(ConstError("" if ty.excuses(name) else f"`{ty.name}` has no field `{name}`",
-                                  among(name, tuple(ty.fields)), keyword=name) for name in strange)
+            _raise_all(ConstError("" if ty.excuses(name) or not cx.first(
+                "no such member", ty, name, 0) else f"`{ty.name}` has no field `{name}`",
+                among(name, tuple(ty.fields)), keyword=name) for name in strange)
             null = [name for name, field in ty.fields.items()
                     if name not in fields and t.without_zero(field.ty) is not None]
             if null:

@@ -299,6 +299,8 @@ def _vocabulary_help(name: str) -> str:
 
 def function_ref(b: Body, node: ast.expr, made: tree.Function) -> tree.Expr:
     """The address of a function."""
+    if functions.is_wrong(made):
+        return b.poison(node)
     ty = functions.type_of(made)
     b.effects.functions[made.symbol] = made
     b.effects.address_taken.append((ty.name, made.symbol))
@@ -335,7 +337,7 @@ def _attribute(b: Body, node: ast.Attribute, want: t.Type | None) -> tree.Expr:
         base_meaning = b.cx.resolve(b.scope, root)
         if isinstance(base_meaning, ModuleDecl):
             names = tuple(base_meaning.names)
-            if not _first(b, base_meaning, names, node):
+            if not first(b, base_meaning, node.attr, names, node):
                 return b.poison(node)
             return b.error("K0203", node, f"module `{base_meaning.name}` has no name "
                            f"`{node.attr}`", help=among(node.attr, names))
@@ -344,11 +346,11 @@ def _attribute(b: Body, node: ast.Attribute, want: t.Type | None) -> tree.Expr:
     return member(b, node, access(b, root))
 
 
-def _first(b: Body, owner: Any, names: tuple[str, ...], node: ast.Attribute) -> bool:
+def first(b: Body, owner: Any, name: str, names: tuple[str, ...], node: ast.AST) -> bool:
     """Whether to say that `owner` lacks a name: once, or, where it is misspelt, in each function.
     """
-    where = item_of(b.scope.module, node) if nearest(node.attr, names) else 0
-    return b.cx.first("no such member", owner, node.attr, where)
+    where = item_of(b.scope.module, node) if nearest(name, names) else 0
+    return b.cx.first("no such member", owner, name, where)
 
 
 def is_local(b: Body, node: ast.expr) -> bool:
@@ -374,7 +376,7 @@ def _type_attribute(b: Body, node: ast.Attribute) -> tree.Expr:
     if isinstance(ty, t.EnumType):
         if node.attr in ty.members:
             return tree.Const(ty, b.loc(node), ty.members[node.attr])
-        if not _first(b, ty, tuple(ty.members), node):
+        if not first(b, ty, node.attr, tuple(ty.members), node):
             return b.poison(node)
         return b.error("K0203", node, f"`{ty.name}` has no member `{node.attr}`",
                        help=among(node.attr, tuple(ty.members)))
@@ -401,7 +403,7 @@ def member(b: Body, node: ast.Attribute, base: tree.Expr, kind: str = "field") -
         found = base.ty.regs.registers.get(name)
         if found is not None:
             return Register(b.load(base), found, None, loc)
-        if not _first(b, base.ty, tuple(base.ty.regs.registers), node):
+        if not first(b, base.ty.regs, name, tuple(base.ty.regs.registers), node):
             return b.poison(node)
         return b.error("K0203", node, f"`{base.ty.regs.name}` has no register `{name}`",
                        help=among(name, tuple(base.ty.regs.registers)))
@@ -424,12 +426,15 @@ def member(b: Body, node: ast.Attribute, base: tree.Expr, kind: str = "field") -
             return tree.FieldPlace(field.ty, loc, place, field)       # type: ignore[arg-type]
         found = classes.method(b.cx, ty, name)
         if found is not None:
-            if any(n == "property" for n, _, _ in classes.decorators(
-                    b.cx, classes.scope_of(b.cx, ty), found.node)):
+            scope = classes.scope_of(b.cx, ty)
+            marks = [n for n, _, _ in classes.decorators(b.cx, scope, found.node)]
+            if "property" in marks:
                 return calls.method(b, node, place, found, [], [])
+            if "" in marks:                     # it may have been to be one
+                return b.poison(node)
             return b.error("K0321", node, f"method `{name}` is not called",
                            help=f"write `{ast.unparse(node)}(...)`")
-        if not _first(b, ty, (*ty.fields, *ty.methods), node):
+        if not first(b, ty, name, (*ty.fields, *ty.methods), node):
             return b.poison(node)
         near = nearest(name, (*ty.fields, *ty.methods))
         return b.error("K0203", node, f"`{ty.name}` has no {kind} `{name}`",

@@ -139,6 +139,12 @@ def type_of(function: tree.Function) -> t.FnType:
     return t.fn(tuple(p.ty for p in function.params), function.result, function.throws)
 
 
+def is_wrong(function: tree.Function) -> bool:
+    """Whether its type is not known, since part of its signature was reported."""
+    return function.attrs.unknown or function.result is t.POISON or any(
+        p.ty is t.POISON for p in function.params)
+
+
 def is_generator(node: ast.FunctionDef) -> bool:
     """Whether the body yields."""
     return any(isinstance(part, ast.Yield | ast.YieldFrom) for part in ast.walk(node))
@@ -246,7 +252,8 @@ def _parameters(cx: Context, made: Signature, owner: t.NominalType | None, decl:
                 ) -> None:
     """Fill in the parameters; one that is wrong is POISON, so that the body is still checked."""
     scope, node = made.scope, made.node
-    static = any(n == "staticmethod" for n, _, _ in classes.decorators(cx, scope, node))
+    marks = [name for name, _, _ in classes.decorators(cx, scope, node)]
+    static = "staticmethod" in marks
     args = node.args.args + node.args.kwonlyargs
     defaults = made.defaults
     for arg, default in zip(reversed(node.args.args), reversed(node.args.defaults), strict=False):
@@ -257,7 +264,9 @@ def _parameters(cx: Context, made: Signature, owner: t.NominalType | None, decl:
     seen: set[str] = set()
     if owner is not None and not static and (not args or (
             args[0].arg != "self" and args[0].annotation is not None)):
-        _no_self(cx, made, owner)
+        static = made.uncounted = "" in marks       # of which one may have said so
+        if not static:
+            _no_self(cx, made, owner)
     untyped = [a for n, a in enumerate(args) if a.annotation is None and (
         n or owner is None or (static and a.arg != "cls"))]
     for position, arg in enumerate(args):
@@ -322,6 +331,7 @@ def _no_self(cx: Context, made: Signature, owner: t.NominalType) -> None:
     cx.error("K0217", made.scope, node, f"method `{node.name}` needs its `self`",
              help=f"write `def {node.name}(self{rest})`, or mark it @staticmethod")
     ty = t.ptr(owner) if isinstance(owner, t.StructType) else owner
+    made.uncounted = True
     made.names.append("self")
     made.function.params.append(tree.Var("self", ty, "param", made.scope.loc(node)))
 
@@ -338,6 +348,7 @@ def _erased(cx: Context, scope: Scope, note: ast.expr) -> t.Type | None:
 def _result(cx: Context, made: Signature) -> None:
     scope, node, function = made.scope, made.node, made.function
     function.result = t.POISON
+    made.yields = t.POISON if is_generator(node) else None
     if node.returns is None:
         if any(p.ty is t.POISON for p in function.params):
             return                          # reported with the parameters
@@ -346,15 +357,17 @@ def _result(cx: Context, made: Signature) -> None:
         return
     note = node.returns
     if is_generator(node):
-        meaning = cx.resolve(scope, note.value) if isinstance(note, ast.Subscript) else None
-        made.yields = t.POISON
-        if not isinstance(meaning, Vocabulary) or meaning.made != "Iterator":
-            made.yields = t.POISON
+        head = note.value if isinstance(note, ast.Subscript) else note
+        meaning = cx.resolve(scope, head)
+        if isinstance(head, ast.Name) and meaning is None:
+            cx.unknown(scope, head, head.id)
+        elif not isinstance(note, ast.Subscript) or not isinstance(meaning, Vocabulary) or (
+                meaning.made != "Iterator"):
             cx.error("K0218", scope, note, "a generator's result is `Iterator[T]`",
                      help="a function with `yield` is `@inline` and `-> Iterator[u32]`, used in a "
                           "`for`")
-            return
-        made.yields = typeexpr.resolve(cx, scope, note.slice)      # type: ignore[union-attr]
+        else:
+            made.yields = typeexpr.resolve(cx, scope, note.slice)  # type: ignore[union-attr]
         return
     result = typeexpr.resolve(cx, scope, note)
     if result is t.POISON or not classes.complete(cx, result, scope, note):
@@ -373,7 +386,9 @@ def _attributes(cx: Context, made: Signature, decl: FunctionDecl) -> None:
     attrs = function.attrs
     for name, call, expr in classes.decorators(cx, scope, node):
         args = call.args if call else []
-        if name in ("inline", "noinline", "naked", "interrupt", "cold", "wrapping", "may_block",
+        if not name:
+            attrs.unknown = True
+        elif name in ("inline", "noinline", "naked", "interrupt", "cold", "wrapping", "may_block",
                     "no_block", "forbids_blocking", "upcall"):
             setattr(attrs, name, True)
         elif name == "throws":
@@ -406,7 +421,7 @@ def _attributes(cx: Context, made: Signature, decl: FunctionDecl) -> None:
         cx.error("K0219", scope, node, f"`{node.name}` is not what the CPU calls at an interrupt",
                  help="an @interrupt function takes a `Ptr[Frame]`, where Frame is a @struct of "
                  "what the CPU pushes, perhaps a u64 (the error code), and returns nothing")
-    if made.yields not in (None, t.POISON) and not attrs.inline:
+    if made.yields not in (None, t.POISON) and not attrs.inline and not attrs.unknown:
         cx.error("K0218", scope, node, f"generator `{node.name}` must be @inline",
                  help="its body is expanded into the loop that uses it; nothing is allocated")
 
@@ -445,7 +460,7 @@ def _implements(cx: Context, made: Signature, expr: ast.expr, args: list[ast.exp
                  help="for example `@implements(trap.page_fault)`")
         return
     want, have = type_of(upcall.function), type_of(made.function)
-    if want is not have:
+    if want is not have and not is_wrong(made.function) and not is_wrong(upcall.function):
         cx.error("K0220", scope, made.node,
                  f"`{made.function.name}` does not have the signature of the upcall",
                  f"this is `{have.name}`",

@@ -166,8 +166,9 @@ def _target_type(b: Body, target: ast.expr) -> t.Type | None:
 
 def _poison_targets(b: Body, target: ast.expr) -> None:
     for part in ast.walk(target):
-        if isinstance(part, ast.Name) and part.id not in b.frame.names:
-            b.know(b.declare(part.id, t.POISON, part))
+        if isinstance(part, ast.Name):
+            found = b.frame.names.get(part.id)
+            b.know(found if isinstance(found, tree.Var) else b.declare(part.id, t.POISON, part))
 
 
 def _bind_item(b: Body, target: ast.expr, item: tree.Expr) -> None:
@@ -381,7 +382,10 @@ def _sequence(b: Body, node: ast.expr, backwards: bool) -> Source | None:
                     made.ty, t.StructType) or (isinstance(made.ty, t.PtrType) and isinstance(
                         made.ty.elem, t.StructType)) else
                 "a `for` runs over arrays, slices, range(...) and generators")
-        b.error("K0333", node, f"`{made.ty.name}` cannot be looped over", help=hint)
+        inner = made.ty.elem if isinstance(made.ty, t.PtrType) else made.ty
+        if not isinstance(inner, t.StructType) or (
+                not inner.excuses("__iter__") and b.cx.first("no loop", inner)):
+            b.error("K0333", node, f"`{made.ty.name}` cannot be looped over", help=hint)
         return None
     loc = b.loc(node)
     if isinstance(made.ty, t.ArrayType):

@@ -95,8 +95,9 @@ def _look_at(b: Body, pattern: ast.pattern) -> None:
 def _poison_names(b: Body, pattern: ast.pattern) -> None:
     """What a wrong pattern would bind is not reported again where it is used."""
     for part in ast.walk(pattern):
-        if isinstance(part, ast.MatchAs) and part.name and part.name not in b.frame.names:
-            b.know(b.declare(part.name, t.POISON, part))
+        if isinstance(part, ast.MatchAs) and part.name:
+            found = b.frame.names.get(part.name)
+            b.know(found if isinstance(found, tree.Var) else b.declare(part.name, t.POISON, part))
 
 
 def _subject(b: Body, node: ast.expr) -> Subject | None:
@@ -226,9 +227,12 @@ def _variant(b: Body, subject: Subject, node: ast.MatchClass) -> Case:
     pairs += list(zip(node.kwd_attrs, node.kwd_patterns, strict=True))
     for name, part in pairs:
         field_ = ty.fields.get(name)                                  # type: ignore[attr-defined]
+        if ty.excuses(name):                                          # type: ignore[attr-defined]
+            return Case(wrong=True)
         if field_ is None:
-            b.error("K0203", part, f"`{ty.name}` has no field `{name}`",
-                    help=expr.members_of(ty))                         # type: ignore[arg-type]
+            if expr.first(b, ty, name, tuple(ty.fields), part):       # type: ignore[attr-defined]
+                b.error("K0203", part, f"`{ty.name}` has no field `{name}`",
+                        help=expr.members_of(ty))                     # type: ignore[arg-type]
             return Case(wrong=True)
         if not isinstance(part, ast.MatchAs) or part.pattern is not None:
             b.error("K0346", part, "a field's pattern is a name or `_`",

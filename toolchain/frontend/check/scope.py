@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -211,10 +211,16 @@ def _local_notes(var: Any) -> tuple[tuple[str, Loc | None], ...]:
     return (("the variable is declared", loc),) if loc is not None else ()
 
 
-def nearest(name: str, known: tuple[str, ...]) -> str:
+def closest(name: str, known: Iterable[str]) -> str:
+    """The name that `name` may be a slip of, or ""."""
+    close = difflib.get_close_matches(name, list(known), 1, 0.65)
+    return close[0] if close else ""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
     """`did you mean ...?`, or ""."""
-    close = difflib.get_close_matches(name, known, 1, 0.65)
-    return f"did you mean `{close[0]}`?" if close else ""
+    close = closest(name, known)
+    return f"did you mean `{close}`?" if close else ""
 
 
 def among(name: str, known: tuple[str, ...]) -> str:

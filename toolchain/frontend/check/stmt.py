@@ -84,7 +84,8 @@ def _global(b: Body, node: ast.Global) -> None:
             b.error("K0342", node, f"`{name}` is a constant",
                     notes=(("declared", meaning.loc),),
                     help=f"for a variable write `{name}: u32 = ...` in the module")
-        elif not isinstance(meaning, Variable) and not is_poisoned(meaning):
+        elif not isinstance(meaning, Variable) and not is_poisoned(meaning) and b.cx.first(
+                "unknown", b.scope.module.name, name, 0):
             b.error("K0202", node, f"there is no module variable `{name}`",
                     help=f"declare it in the module: `{name}: u32 = 0`")
         if isinstance(meaning, Variable):
@@ -112,6 +113,7 @@ def _expression(b: Body, node: ast.Expr) -> None:
             return
     made = expr.value(b, inner)
     if made.ty is t.POISON:
+        b.unsure = b.unsure or isinstance(inner, ast.Call)
         return
     if isinstance(made, tree.Seq) and made.ty is t.VOID:
         b.out.extend(made.body)
@@ -172,8 +174,8 @@ def _return(b: Body, node: ast.Return) -> None:
     else:
         made = expr.converted(b, node.value, result, f"the result of `{b.function.name}`")
         _no_dangling(b, made, node.value)
-        if isinstance(made, tree.Place) and made.ty.is_aggregate and not isinstance(
-                made, tree.VarPlace | tree.Temp):
+        if isinstance(made, tree.Place) and made.ty.is_aggregate and result is made.ty and (
+                not isinstance(made, tree.VarPlace | tree.Temp)):
             made = calls.refuse_copy(b, made, node.value)
         if made.ty is not t.POISON:
             b.out.append(tree.Return(loc, made))
@@ -200,7 +202,7 @@ def _raise(b: Body, node: ast.Raise) -> None:
     if code is None:
         b.flow = None
         return
-    if b.handlers == 0 and not b.function.throws:
+    if b.handlers == 0 and not b.function.throws and not b.function.attrs.unknown:
         b.error("K0602", node, f"`{b.function.name}` raises but is not @throws",
                 help="mark it @throws; its callers then handle the error",
                 notes=(("declared", b.function.loc),))
@@ -360,6 +362,10 @@ def _manager(b: Body, item: ast.withitem,
     enter = classes.method(b.cx, owner.ty, "__enter__")
     leave = classes.method(b.cx, owner.ty, "__exit__")
     if enter is None or leave is None or not isinstance(owner.ty, t.StructType):
+        wrong = isinstance(owner.ty, t.StructType) and (
+            owner.ty.excuses("__enter__") or owner.ty.excuses("__exit__"))
+        if wrong or not b.cx.first("no manager", owner.ty):
+            return None
         b.error("K0344", node, f"`{owner.ty.name}` cannot stand in `with`",
                 help="it needs methods __enter__(self) and __exit__(self)")
         return None

@@ -123,6 +123,8 @@ def _len(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
     found = owner and classes.method(b.cx, owner.ty, "__len__")
     if found:
         return calls.method(b, node, owner, found, [], [])
+    if owner is None or (isinstance(owner.ty, t.StructType) and owner.ty.excuses("__len__")):
+        return b.poison(node)
     return b.error("K0308", node, f"`{made.ty.name}` has no length",
                        help="arrays, slices and Str have one, and structs with `__len__`")
 

@@ -281,7 +281,7 @@ def _one(cx: Context, scope: Scope, node: ast.Subscript, args: list[ast.expr], )
 
 def _pointer(make: Any, code: str = "") -> Any:
     def build(cx: Context, scope: Scope, node: ast.Subscript, args: list[ast.expr]) -> t.Type:
-        if code and not scope.module.unsafe:
+        if code and not scope.module.unsafe and cx.first("unsafe", scope.module.name, "MPtr"):
             cx.error("K0801", scope, node, "`MPtr` is for unsafe modules",
                      "unchecked pointer",
                      help="use `Slice[T]` (checked), or say `UNSAFE: Final = True` at the top of "
