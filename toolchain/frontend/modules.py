@@ -275,6 +275,7 @@ class _Collector:
             case ast.AsyncFunctionDef():
                 self.sink.error("K0101", module.source.loc(node), "`async def` is not kpy",
                                 help="write a thread and a message port instead")
+                self._poison(node.name, node)
             case _:
                 self._refuse(node)
 
@@ -290,6 +291,18 @@ class _Collector:
             help="a kernel has no main program: `kpyc run FILE FUNCTION` calls any function" if main
             else "declare here; put code in a function. Tables are made by @comptime functions, "
                  "compile-time conditions are checked by static_assert(cond, why)")
+
+        for part in ast.walk(node):
+            if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
+                self._poison(part.id, part)
+            elif isinstance(part, ast.FunctionDef | ast.ClassDef):
+                self._poison(part.name, part)
+            elif isinstance(part, ast.alias):
+                self._poison(part.asname or part.name, part)
+
+    def _poison(self, name: str, node: ast.AST) -> None:
+        """Declare what a statement that was reported would have."""
+        self.module.names.setdefault(name, Constant(name, self.module, node, made=POISONED))
 
     def _declare(self, decl: Decl) -> None:
         first = self.module.names.get(decl.name)

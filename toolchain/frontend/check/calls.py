@@ -179,7 +179,10 @@ def _infer(b: Body, decl: FunctionDecl, note: ast.expr, arg: ast.expr, env: dict
         return
     if isinstance(note, ast.Subscript) and isinstance(note.value, ast.Name) and (
             note.value.id == "Type"):
-        unify(b, decl, note.slice, typeexpr.resolve(b.cx, b.scope, arg), env, generic)
+        ty = typeexpr.resolve(b.cx, b.scope, arg)
+        unify(b, decl, note.slice, ty, env, generic)
+        if ty is t.POISON and isinstance(note.slice, ast.Name):
+            env.setdefault(note.slice.id, ty)
         return
     saved = b.fork(), b.out, len(b.function.locals), dict(b.frame.names)
     b.out = []

@@ -213,9 +213,9 @@ def python_value(cx: Context, scope: Scope, node: ast.expr, extra: dict[str, Any
     except KeyError as error:
         _report(cx, scope, node, error, "K0502", f"this constant fails: KeyError {error}",
                 "the key is not in the dict: test with `in` first")
-    except RecursionError:
-        cx.error("K0502", scope, node, "this constant recurses without end",
-                 help="give the recursion a case that ends it")
+    except RecursionError as error:
+        _report(cx, scope, node, error, "K0502", "this constant recurses without end",
+                "give the recursion a case that ends it")
     except Exception as error:
         _report(cx, scope, node, error, "K0502",
                 f"this constant fails: {type(error).__name__}: {error}",
@@ -251,7 +251,7 @@ def _raised_at(scope: Scope, error: Exception) -> Loc | None:
         code = trace.tb_frame.f_code
         if code.co_filename == source.path:
             line, end_line, col, end_col = list(code.co_positions())[trace.tb_lasti // 2]
-            if None not in (line, end_line, col, end_col):
+            if None not in (line, end_line, col, end_col) and (line, col) != (end_line, end_col):
                 found = Loc(source, line, col, end_line, end_col)          # type: ignore[arg-type]
         trace = trace.tb_next
     return found

@@ -371,6 +371,12 @@ def _reversed(b: Body, node: ast.Call, want: t.Type | None) -> Source | None:
 
 
 def _sequence(b: Body, node: ast.expr, backwards: bool) -> Source | None:
+    if isinstance(node, ast.Tuple):
+        b.error("K0333", node, "a tuple cannot be looped over",
+                help="make an array first: `items: Array[u32, "
+                f"{len(node.elts)}] = [{', '.join(map(ast.unparse, node.elts[:4]))}"
+                f"{', ...' * (len(node.elts) > 4)}]`")
+        return None
     made = expr.access(b, node)
     if isinstance(made.ty, t.PtrType) and isinstance(made.ty.elem, t.ArrayType | t.SliceType):
         made = expr.storage(b, made, node) or b.poison(node)

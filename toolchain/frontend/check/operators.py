@@ -103,7 +103,8 @@ def both_literal(left: tree.Expr, right: tree.Expr) -> bool:
 
 def _no_operator(b: Body, node: ast.AST, op: str) -> tree.Expr:
     hint = {"div": "`//` divides integers, rounding down",
-            "pow": "multiply, or shift: `1 << n`"}.get(op, "")
+            "pow": "multiply, or shift: `1 << n`"}.get(
+                op, "there are + - * // % & | ^ << and >>")
     return b.error("K0327", node, f"`{_SIGNS[op]}` does not exist for run-time integers",
                    help=hint)
 
