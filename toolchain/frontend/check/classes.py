@@ -91,7 +91,7 @@ def scope_of(cx: Context, ty: t.Type) -> Scope:
 def generic_parameters(cx: Context, decl: Class) -> list[tuple[str, str]]:
     """(name, kind) of each parameter of `class C(Generic[T, N])`."""
     scope = Scope(decl.module)
-    return [(p.id, kind or "TypeVar") for p in _parameters(decl) if isinstance(p, ast.Name)
+    return [(p.id, kind or "TypeVar") for p in _parameters(cx, decl) if isinstance(p, ast.Name)
             and ((kind := parameter_kind(cx, scope, p.id)) or _is_unknown(cx, decl, p.id))]
 
 
@@ -103,7 +103,11 @@ def _is_unknown(cx: Context, decl: Class, name: str) -> bool:
 def check_parameters(cx: Context, decl: Class) -> None:
     """Report what is no type variable in the brackets of Generic[...]."""
     scope = Scope(decl.module)
-    for part in _parameters(decl):
+    for base in decl.node.bases:
+        head = base.value if isinstance(base, ast.Subscript) else None
+        if isinstance(head, ast.Name) and cx.lookup(decl.module, head.id) is None:
+            cx.unknown(scope, head, head.id)
+    for part in _parameters(cx, decl):
         if isinstance(part, ast.Name) and cx.lookup(decl.module, part.id) is None:
             cx.unknown(scope, part, part.id)
         elif isinstance(part, ast.Name) and is_poisoned(cx.lookup(decl.module, part.id)):
@@ -114,11 +118,16 @@ def check_parameters(cx: Context, decl: Class) -> None:
                      "`T = TypeVar(\"T\")` in the module, and `T` for it in the class")
 
 
-def _parameters(decl: Class) -> list[ast.expr]:
+def _parameters(cx: Context, decl: Class) -> list[ast.expr]:
+    """What stands in the brackets of Generic[...], or of what is to be it: `Generc[T]`."""
     for base in decl.node.bases:
-        if isinstance(base, ast.Subscript) and isinstance(base.value, ast.Name) and (
-                base.value.id == "Generic"):
-            return list(base.slice.elts) if isinstance(base.slice, ast.Tuple) else [base.slice]
+        if isinstance(base, ast.Subscript) and isinstance(base.value, ast.Name):
+            parts = list(base.slice.elts) if isinstance(base.slice, ast.Tuple) else [base.slice]
+            if base.value.id == "Generic" or (
+                    cx.lookup(decl.module, base.value.id) is None and all(
+                        isinstance(p, ast.Name) and parameter_kind(cx, Scope(decl.module), p.id)
+                        for p in parts)):
+                return parts
     return []
 
 
