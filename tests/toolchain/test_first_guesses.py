@@ -197,7 +197,7 @@ def f(n: u32) -> None:
 def f(n: u32) -> None:
     kprintf("n = %d\\n", n)
 """),
-    "str format": ("K0203", "text is compared, indexed, sliced and printed;", """
+    "str format": ("K0203", 'print it so: kprintf(f"n = {n:>8}', """
 def f(n: u32) -> None:
     kprintf("n = {}\\n".format(n))
 """),
@@ -601,7 +601,7 @@ def f(n: u32) -> u32:
         case _:
             return 0
 """),
-    "match list pattern": ("K0346", "patterns are constants, `A | B`,", """
+    "match list pattern": ("K0346", "elements are looked at one by one, with `if`", """
 def f(n: Slice[u8]) -> u32:
     match n:
         case [a, b]:
@@ -621,7 +621,7 @@ def f(count: u32) -> u32:
 def f(n: u32) -> u32:
     return popcount(n)
 """),
-    "if name main": ("K0102", "declare here; put code in a function. Tables", """
+    "if name main": ("K0102", "a kernel has no main program: `kpyc run FILE", """
 def main() -> None:
     pass
 if __name__ == "__main__":

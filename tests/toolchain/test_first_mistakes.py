@@ -468,6 +468,7 @@ def f() -> None:
     raise Errno(ENOENT)
 """),
     "missing import of struct": ("K0105", "write `from kpy import bits`", """
+from kpy import Bit
 @enum(u8)
 class S:
     A = 1

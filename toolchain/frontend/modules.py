@@ -102,6 +102,8 @@ class ModuleDecl:
     tree: ast.Module
     is_package: bool
     names: dict[str, Decl] = field(default_factory=dict)
+    starred: list[tuple[str, ast.stmt]] = field(default_factory=list)   # of `import *`
+    doubled: list[Decl] = field(default_factory=list)     # declared twice: meant by no name
     asserts: list[ast.Call] = field(default_factory=list)
     asm: list[ast.Call] = field(default_factory=list)
     unsafe: bool = False
@@ -273,6 +275,7 @@ class _Collector:
             case ast.AsyncFunctionDef():
                 self.sink.error("K0101", module.source.loc(node), "`async def` is not kpy",
                                 help="write a thread and a message port instead")
+                self._poison(node.name, node)
             case _:
                 self._refuse(node)
 
@@ -281,11 +284,25 @@ class _Collector:
                 ast.With: "a `with`", ast.Expr: "an expression", ast.AugAssign: "an assignment",
                 ast.Assign: "this assignment", ast.AnnAssign: "this assignment",
                 ast.Assert: "an `assert`"}.get(type(node), f"`{type(node).__name__.lower()}`")
+        main = isinstance(node, ast.If) and "__name__" in ast.unparse(node.test)
         self.sink.error(
             "K0102", self.module.source.loc(node), f"{what} cannot stand at module level",
             "nothing runs when a module is imported",
-            help="declare here; put code in a function. Tables are made by @comptime functions, "
+            help="a kernel has no main program: `kpyc run FILE FUNCTION` calls any function" if main
+            else "declare here; put code in a function. Tables are made by @comptime functions, "
                  "compile-time conditions are checked by static_assert(cond, why)")
+
+        for part in ast.walk(node):
+            if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
+                self._poison(part.id, part)
+            elif isinstance(part, ast.FunctionDef | ast.ClassDef):
+                self._poison(part.name, part)
+            elif isinstance(part, ast.alias):
+                self._poison(part.asname or part.name, part)
+
+    def _poison(self, name: str, node: ast.AST) -> None:
+        """Declare what a statement that was reported would have."""
+        self.module.names.setdefault(name, Constant(name, self.module, node, made=POISONED))
 
     def _declare(self, decl: Decl) -> None:
         first = self.module.names.get(decl.name)
@@ -294,6 +311,10 @@ class _Collector:
                             "second declaration",
                             notes=(("the first is", first.loc),),
                             help="rename one of them")
+            if not _alike(first, decl):         # which of them is meant, nobody knows
+                self.module.doubled += [d for d in (first, decl) if d.made is not POISONED]
+                self.module.names[decl.name] = Constant(decl.name, self.module, first.node,
+                                                        made=POISONED)
             return
         self.module.names[decl.name] = decl
 
@@ -336,6 +357,7 @@ class _Collector:
         self.sink.error("K0103", self.module.source.loc(node),
                         "`import *` hides where a name comes from",
                         help=f"name what you use: `from {target} import a, b`")
+        self.module.starred.append((target, node))
 
     def _import_typing(self, node: ast.ImportFrom) -> None:
         for alias in node.names:
@@ -360,8 +382,8 @@ class _Collector:
         kind: type[Decl] = Variable
         if spelled == "Final":
             kind = Constant
-            if name == "UNSAFE":
-                self.module.unsafe = isinstance(node.value, ast.Constant) and (
+            if name == "UNSAFE":        # what is no constant is reported
+                self.module.unsafe = not isinstance(node.value, ast.Constant) or (
                     node.value.value is True)
         elif spelled == "TypeAlias":
             kind = Alias
@@ -385,6 +407,18 @@ class _Collector:
 
 
 POISONED = object()      # `made` of a declaration already reported
+
+
+def _alike(first: Decl, second: Decl) -> bool:
+    """Whether uses of a name cannot tell two declarations of it apart."""
+    match first.node, second.node:
+        case ast.FunctionDef() as one, ast.FunctionDef() as other:
+            return [ast.dump(x) for x in (one.args, one.returns or one.args)] == [
+                ast.dump(x) for x in (other.args, other.returns or other.args)]
+        case ast.AnnAssign() as one, ast.AnnAssign() as other:
+            return ast.dump(one.annotation) == ast.dump(other.annotation)
+    return isinstance(first, Import | Vocabulary | Parameter) or isinstance(
+        second, Import | Vocabulary | Parameter)
 
 
 def _looks_like_type(node: ast.expr) -> bool:

@@ -84,6 +84,7 @@ class Attrs:
     export: str = ""                 # linker symbol, where it is not the qualified name
     noreturn: bool = False
     cold: bool = False
+    unknown: bool = False            # one was reported: what it said of the function is not known
     tables: list[TableEntry] = field(default_factory=list)
 
 

@@ -291,7 +291,7 @@ class Field:
 class NominalType(Type):
     """What all declared types share: qualified `symbol`, module, line and fields by name."""
 
-    __slots__ = ("complete", "fields", "line", "methods", "module", "symbol")
+    __slots__ = ("complete", "fields", "line", "methods", "module", "symbol", "wrong")
 
     def __init__(self, name: str, module: str, line: int) -> None:
         self.name, self.module, self.line = name, module, line
@@ -299,7 +299,15 @@ class NominalType(Type):
         self.size, self.align = 0, 1
         self.fields: dict[str, Field] = {}
         self.methods: dict[str, Any] = {}   # name -> the checker's function declaration
+        self.wrong: set[str] = set()        # members that were reported; "*": any may be missing
         self.complete = False
+
+    def excuses(self, name: str) -> bool:
+        """Whether nothing is to be said of member `name`: its declaration was reported."""
+        return name in self.wrong or (
+            "*" in self.wrong and name not in self.fields and name not in self.methods) or (
+            name.startswith("__") and any(w.startswith("__") for w in self.wrong)
+            and name not in self.methods)
 
     @property
     def identity(self) -> str:
@@ -514,6 +522,17 @@ def lossless(source: Type, target: Type) -> bool:
         return (source.params == target.params and source.result is target.result
                 and (target.throws or not source.throws) and source.throws == target.throws)
     return False
+
+
+def is_broken(ty: Type) -> bool:
+    """Whether the layout of `ty` is not known, since part of it was reported."""
+    if isinstance(ty, ArrayType):
+        return is_broken(ty.elem)
+    if isinstance(ty, UnionType):
+        return any(is_broken(v) for v in ty.variants)
+    if isinstance(ty, StructType):
+        return bool(ty.wrong) or any(is_broken(f.ty) for f in ty.fields.values())
+    return isinstance(ty, PoisonType)
 
 
 def without_zero(ty: Type, above: tuple[Type, ...] = ()) -> Type | None:

@@ -10,7 +10,8 @@ so modules can be checked one at a time (and in several processes).
 scope        what a name means             typeexpr   annotations to types
 classes      class statements to types     functions  def statements to signatures
 const        constants and @comptime       body       facts, conversion
-expr operators conditions calls builtins stmt loops patterns format    one kind of syntax each
+expr operators conditions calls stmt assign loops patterns format    one kind of syntax each
+builtins     functions of the vocabulary, in integers sizes storage unsafe machine
 
 Tests     tests/toolchain/test_check_*.py
 """
@@ -23,12 +24,12 @@ from typing import Any
 from toolchain.frontend import effects, tree
 from toolchain.frontend import types as t
 from toolchain.frontend.check import (
-    builtins,
     calls,
     classes,
     const,
     functions,
     generics,
+    sizes,
     stmt,
     typeexpr,
     vocabulary,
@@ -37,6 +38,8 @@ from toolchain.frontend.check.body import Body
 from toolchain.frontend.check.functions import Signature
 from toolchain.frontend.check.scope import Context, Scope, known_elsewhere, nearest
 from toolchain.frontend.modules import (
+    POISONED,
+    VOCABULARY,
     Alias,
     Class,
     Constant,
@@ -56,14 +59,26 @@ def check_module(cx: Context, module: ModuleDecl) -> tree.Module:
     """
     out = tree.Module(module.name, module.source, module.unsafe)
     scope = Scope(module)
+    _bind_stars(cx, module)
+    for decl in list(module.names.values()):
+        if isinstance(decl, Vocabulary) and decl.made not in vocabulary.NAMES:
+            _no_such_vocabulary(cx, scope, decl)
+    for decl in module.names.values():
+        if isinstance(decl, Constant):
+            const.constant(cx, decl)        # which may call what was to be @comptime
     queue: list[Signature] = []
     for decl in module.names.values():
         _declaration(cx, scope, decl, out, queue)
+    twice: list[Signature] = []
+    for decl in module.doubled:
+        _declaration(cx, scope, decl, tree.Module(module.name, module.source, module.unsafe), twice)
     for call in module.asserts:
-        builtins.check_static_assert(cx, scope, call)
+        sizes.check_static_assert(cx, scope, call)
     for call in module.asm:
         _file_asm(cx, scope, call, out)
     _bodies(cx, out, queue)
+    for made in twice:
+        check_body(cx, made)
     _unique_symbols(cx, out)
     return out
 
@@ -90,12 +105,6 @@ def _declaration(cx: Context, scope: Scope, decl: Decl, out: tree.Module, queue:
     match decl:
         case Import():
             _check_import(cx, scope, decl)
-        case Vocabulary():
-            if decl.made not in vocabulary.NAMES:
-                cx.error("K0203", scope, decl.node, f"`kpy` has no name `{decl.made}`",
-                         help=known_elsewhere(decl.made)
-                         or nearest(decl.made, tuple(vocabulary.NAMES)) or
-                         "docs/kpy.md, section 1, lists the vocabulary")
         case Class():
             _class(cx, scope, decl, out, queue)
         case FunctionDecl():
@@ -112,6 +121,23 @@ def _declaration(cx: Context, scope: Scope, decl: Decl, out: tree.Module, queue:
             typeexpr._alias(cx, decl)
 
 
+def _bind_stars(cx: Context, module: ModuleDecl) -> None:
+    """What `import *` would bind, so that it is refused once and not with each name."""
+    for target, node in module.starred:
+        home = cx.program.load(target)
+        names = vocabulary.NAMES if target == VOCABULARY else home.names if home else ()
+        for name in sorted(set(names) - module.names.keys()):
+            module.names[name] = Vocabulary(name, module, node, name) if target == VOCABULARY \
+                else Import(name, module, node, target=target, attr=name)
+
+
+def _no_such_vocabulary(cx: Context, scope: Scope, decl: Vocabulary) -> None:
+    cx.error("K0203", scope, decl.node, f"`kpy` has no name `{decl.made}`",
+             help=known_elsewhere(decl.made) or nearest(decl.made, tuple(vocabulary.NAMES))
+             or "docs/kpy.md, section 1, lists the vocabulary")
+    scope.module.names[decl.name] = Constant(decl.name, scope.module, decl.node, made=POISONED)
+
+
 def _check_import(cx: Context, scope: Scope, decl: Import) -> None:
     if cx.lookup(scope.module, decl.name) is None and decl.attr is not None:
         cx.unknown(scope, decl.node, decl.name)
@@ -119,7 +145,9 @@ def _check_import(cx: Context, scope: Scope, decl: Import) -> None:
 
 def _class(cx: Context, scope: Scope, decl: Class, out: tree.Module, queue: list[Signature],
            ) -> None:
+    classes.check_parameters(cx, decl)
     if classes.generic_parameters(cx, decl):
+        classes.decorators(cx, scope, decl.node)
         generics.check_class(cx, decl)          # its types, where it is instantiated
         return
     ty = classes.declared(cx, decl)
@@ -139,6 +167,7 @@ def _class(cx: Context, scope: Scope, decl: Class, out: tree.Module, queue: list
 def _function(cx: Context, decl: FunctionDecl, queue: list[Signature]) -> None:
     names = [n for n, _, _ in classes.decorators(cx, Scope(decl.module), decl.node)]
     if "comptime" in names:
+        const.comptime(cx, decl)
         return
     if functions.generic_names(cx, decl, {}):
         generics.check_function(cx, decl)       # its types, where it is instantiated
@@ -235,7 +264,8 @@ def check_body(cx: Context, made: Signature) -> None:
                  f"@naked function `{function.name}` is more than one `asm`",
                  help="nothing sets up a stack frame for it: its body is one `asm(...)` without "
                  "out= and ins=, which finds the arguments in %rdi, %rsi, ... and ends in `ret`")
-    if not b.dead and function.result not in (t.VOID, t.POISON) and not attrs.naked:
+    returns = function.result not in (t.VOID, t.POISON) and not attrs.naked
+    if returns and not b.dead and not b.unsure:
         _falls_off(b, made)
 
 

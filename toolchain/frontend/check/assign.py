@@ -34,6 +34,7 @@ from toolchain.frontend.modules import Variable
 def assign(b: Body, node: ast.Assign) -> None:
     if len(node.targets) > 1:
         b.error("K0109", node, "one target at a time", help="write two assignments")
+        expr.value(b, node.value, t.POISON)
         for part in node.targets:
             loops._poison_targets(b, part)
         return
@@ -55,8 +56,7 @@ def _assign_name(b: Body, node: ast.Assign, target: ast.Name) -> None:
     want = var.ty if isinstance(var, tree.Var) else None
     made = expr.value(b, node.value, want)
     if made.ty is t.POISON:
-        if var is None:
-            b.know(b.declare(target.id, t.POISON, target))
+        b.know(var or b.declare(target.id, t.POISON, target))
         return
     if isinstance(var, tree.Var):
         assign_var(b, var, made, target, node.value)
@@ -159,7 +159,8 @@ def annotated(b: Body, node: ast.AnnAssign) -> None:
             previous.ty, ty):
         b.error("K0201", node, f"`{name}` is `{previous.ty.name}` already",
                 help="use another name", notes=(("declared", previous.loc),))
-        b.know(previous)
+        _initial(b, node, ty)
+        b.know(b.declare(name, t.POISON, node.target))
         return
     if isinstance(ty, t.VoidType) and ty is not t.POISON:
         b.error("K0301", node.annotation, f"a variable cannot be `{ty.name}`",
@@ -190,7 +191,7 @@ def _initial(b: Body, node: ast.AnnAssign, ty: t.Type) -> tree.Expr | None:
     if node.value is None:
         return None
     if ty is t.POISON:
-        expr.value(b, node.value)
+        expr.value(b, node.value, ty)
         return None
     name = ast.unparse(node.target)
     made = _refuse_temporary(b, calls.fill(b, node.value, ty, f"`{name}`"), name, node.value)
@@ -201,18 +202,18 @@ def _unpack(b: Body, node: ast.Assign, target: ast.Tuple | ast.List) -> None:
     starred = next((p for p in target.elts if isinstance(p, ast.Starred)), None)
     if starred is not None:
         b.error("K0101", starred, "`*` unpacking is not kpy", help="name the items")
+        expr.value(b, node.value, t.POISON)
         loops._poison_targets(b, target)
         return
     nested = next((p for p in target.elts if isinstance(p, ast.Tuple | ast.List)), None)
     if nested is not None:
         b.error("K0341", nested, "targets cannot be nested", help="unpack one level at a time")
+        expr.value(b, node.value, t.POISON)
         loops._poison_targets(b, target)
         return
     made = expr.value(b, node.value, _unpack_types(b, node.value, target))
     if made.ty is t.POISON:
-        for part in target.elts:
-            if isinstance(part, ast.Name) and part.id not in b.frame.names:
-                b.know(b.declare(part.id, t.POISON, part))
+        loops._poison_targets(b, target)
         return
     if not isinstance(made.ty, t.TupleType):
         b.error("K0341", node.value, f"`{made.ty.name}` is not a tuple",
@@ -268,7 +269,7 @@ def store(b: Body, target: ast.expr, value: ast.expr, node: ast.stmt) -> None:
     place = expr.access(b, target)
     want = place.ty
     if want is t.POISON:
-        expr.value(b, value)
+        expr.value(b, value, want)
         return
     if isinstance(want, t.AtomicType):
         b.error("K0323", node, "an atomic is stored by its methods",
@@ -362,7 +363,7 @@ def augmented(b: Body, node: ast.AugAssign) -> None:
         return
     place = expr.access(b, target)
     if place.ty is t.POISON:
-        expr.value(b, node.value)
+        expr.value(b, node.value, t.POISON)
         return
     op = operators.OPS[type(node.op)]
     if isinstance(place.ty, t.AtomicType):
@@ -395,7 +396,7 @@ def _augment_place(b: Body, node: ast.AugAssign, place: tree.Place, op: str) -> 
     elif new.ty is place.ty:      # PhysAddr += n, MPtr += n: computed, with the place held
         _augment_computed(b, node, place, op, right)
     else:
-        b.coerce(new, place.ty, node, f"`{ast.unparse(node.target)}`")
+        b.coerce(new, place.ty, node.value, f"`{ast.unparse(node.target)}`")
         return
     b.written(place)
 

@@ -103,6 +103,7 @@ class Body:
         self.origins: dict[tree.Var, Any] = {}     # of pointer variables: see lifetimes.py
         self.leads: dict[tree.Var, Any] = {}
         self.overwritten: dict[tree.Var, tuple[str, Loc]] = {}    # those made stale: how, where
+        self.unsure = False             # whether a call that was reported comes back
         self._temps = 0
         self._errors_before = cx.sink.errors
 
@@ -246,9 +247,13 @@ class Body:
         declared = _declaration(expr)
         if declared is not None:
             notes.append((f"`{declared[0]}` is declared", declared[1]))
+        if isinstance(have, t.PtrType) and isinstance(want, t.PtrType) and have.nullable and (
+                path := path_of(expr)) is not None:
+            self.know(path)                     # said once
         context = f" for {what}" if what else ""
         return self.error("K0308", node, f"expected `{want.name}`{context}, found `{have.name}`",
-                          f"this is `{have.name}`", help=hints.conversion(have, want, self, node),
+                          f"this is `{have.name}`", help=hints.conversion(have, want, self, node)
+                          or f"give a `{want.name}`, or change the type that is asked for",
                           notes=tuple(notes))
 
     def boolean(self, expr: tree.Expr, node: ast.AST) -> tree.Expr:
@@ -257,6 +262,8 @@ class Body:
         if ty is t.BOOL or ty is t.POISON:
             return expr
         text = self.scope.module.source.segment(self.loc(node))
+        if isinstance(node, ast.NamedExpr | ast.IfExp | ast.BoolOp):
+            text = f"({text})"
         if isinstance(ty, t.PtrType | t.MPtrType | t.UserPtrType):
             hint = f"write `{text} is not None`"
         elif isinstance(ty, t.EnumType) and ty.is_flags:

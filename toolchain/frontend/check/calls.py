@@ -22,12 +22,14 @@ from toolchain.frontend.check import (
     expr,
     functions,
     lifetimes,
+    machine,
+    storage,
     typeexpr,
     vocabulary,
 )
 from toolchain.frontend.check.body import Body, require_layout
 from toolchain.frontend.check.functions import Signature
-from toolchain.frontend.check.scope import Scope, nearest
+from toolchain.frontend.check.scope import Scope, known_elsewhere, nearest
 from toolchain.frontend.modules import Class, FunctionDecl, ModuleDecl, Vocabulary
 
 
@@ -36,6 +38,7 @@ def call(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
     func = node.func
     if any(isinstance(a, ast.Starred) for a in node.args) or any(
             k.arg is None for k in node.keywords):
+        only_arguments(b, node)
         return b.error("K0106", node, "`*` and `**` are not kpy", help="name the arguments")
     if not expr.is_local(b, func):
         head = func.value if isinstance(func, ast.Subscript) else func
@@ -51,7 +54,9 @@ def call(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
             return builtins.call(b, node, func.id, want)
         if meaning is None and isinstance(func, ast.Name):    # arguments: unknown what of
             expr.unknown(b, func)
-            return b.poison(node)
+            if func.id != "print" and known_elsewhere(func.id):     # kpy may not have what it takes
+                return b.poison(node)
+            return only_arguments(b, node)
         static = _static(b, node, func)
         if static is not None:
             return static
@@ -90,8 +95,8 @@ def _static(b: Body, node: ast.Call, func: ast.expr) -> tree.Expr | None:
         return None
     ty = typeexpr.resolve(b.cx, b.scope, func.value)
     found = classes.method(b.cx, ty, func.attr) if isinstance(ty, t.NominalType) else None
-    if ty is t.POISON:
-        return b.poison(node)
+    if ty is t.POISON or (isinstance(ty, t.NominalType) and ty.excuses(func.attr)):
+        return only_arguments(b, node)
     if found is None:
         return b.error("K0203", func, f"`{ty.name}` has no method `{func.attr}`",
                        help=nearest(func.attr, tuple(getattr(ty, "methods", ())))
@@ -108,9 +113,7 @@ def function(b: Body, node: ast.Call, decl: FunctionDecl, want: t.Type | None) -
     """A call of a module-level function."""
     made = resolve_function(b, node, decl, want)
     if made is None:
-        for arg in node.args:
-            expr.value(b, arg) if not typeexpr.names_type(b.cx, b.scope, arg) else None
-        return b.poison(node)
+        return only_arguments(b, node)
     if made.yields is not None:
         return b.error("K0333", node, f"generator `{decl.name}` is used in a `for` only",
                        help="it is no object: its body is expanded into the loop")
@@ -149,6 +152,8 @@ def _instance(b: Body, node: ast.Call, decl: FunctionDecl, generic: dict[str, st
     if want is not None and decl.node.returns is not None:
         unify(b, decl, decl.node.returns, want, env, generic)
     missing = [n for n in generic if env.get(n) is None]
+    if missing and want is t.POISON:
+        return None
     if missing:
         b.error("K0334", node, f"cannot tell what `{missing[0]}` is in this call of `{decl.name}`",
                 help=f"say it: `{decl.name}[...](...)`",
@@ -174,20 +179,28 @@ def _infer(b: Body, decl: FunctionDecl, note: ast.expr, arg: ast.expr, env: dict
         return
     if isinstance(note, ast.Subscript) and isinstance(note.value, ast.Name) and (
             note.value.id == "Type"):
-        unify(b, decl, note.slice, typeexpr.resolve(b.cx, b.scope, arg), env, generic)
+        ty = typeexpr.resolve(b.cx, b.scope, arg)
+        unify(b, decl, note.slice, ty, env, generic)
+        if ty is t.POISON and isinstance(note.slice, ast.Name):
+            env.setdefault(note.slice.id, ty)
         return
-    saved = b.fork(), b.out, b.cx.sink.errors, len(b.cx.sink.diagnostics)
-    counts = len(b.function.locals), dict(b.frame.names)
+    saved = b.fork(), b.out, len(b.function.locals), dict(b.frame.names)
     b.out = []
-    seen = set(b.cx.sink._seen)
-    made = expr.value(b, arg)
+    with b.cx.aside() as found:
+        made = expr.value(b, arg)
+    here = b.scope.module.source, range(arg.lineno, (arg.end_lineno or arg.lineno) + 1)
+    for diagnostic in found.diagnostics:        # of what it uses; of itself, see _arguments()
+        if diagnostic.loc and (diagnostic.loc.source is not here[0]
+                               or diagnostic.loc.line not in here[1]):
+            b.cx.report(diagnostic)
     b.flow, b.out = saved[0], saved[1]
-    b.cx.sink.errors = saved[2]
-    del b.cx.sink.diagnostics[saved[3]:]
-    b.cx.sink._seen = seen
-    del b.function.locals[counts[0]:]
-    b.frame.names = counts[1]
-    if made.ty is t.POISON:          # reported when the arguments are checked
+    del b.function.locals[saved[2]:]
+    b.frame.names = saved[3]
+    home = Scope(decl.module)
+    unknown = any(isinstance(part, ast.Name) and part.id not in generic and part.id not in (
+        vocabulary.BUILTIN_FUNCTIONS | {"bool", "tuple"}) and b.cx.resolve(home, part) is None
+        for part in ast.walk(note))
+    if made.ty is t.POISON or unknown:          # reported with the arguments, or there
         for part in ast.walk(note):
             if isinstance(part, ast.Name) and part.id in generic:
                 env.setdefault(part.id, t.POISON)
@@ -246,27 +259,13 @@ def _unify_struct(b: Body, decl: FunctionDecl, meaning: Class, args: list[ast.ex
 def _arguments(b: Body, node: ast.Call, made: Signature, first: list[tree.Expr],
                ) -> list[tree.Expr] | None:
     """The arguments of a call in parameter order, converted; None after a report."""
-    function, params = made.function, made.function.params
+    params = made.function.params
     names = made.names[len(first):]
-    given: dict[str, ast.expr] = {}
-    if len(node.args) > len(names):
-        b.error("K0335", node.args[len(names)],
-                f"`{function.name}` takes {len(names)} argument{'s' * (len(names) != 1)}, "
-                f"not {len(node.args)}", help=_shown(made),
-                notes=(("declared", function.loc),))
+    if made.uncounted or not _counted(b, node, made, names):
+        only_arguments(b, node)
         return None
-    for name, arg in zip(names, node.args, strict=False):
-        given[name] = arg
-    for keyword in node.keywords:
-        if keyword.arg not in names:
-            b.error("K0335", keyword, f"`{function.name}` has no parameter `{keyword.arg}`",
-                    help=nearest(keyword.arg or "", tuple(names)) or _shown(made),
-                    notes=(("declared", function.loc),))
-            return None
-        if keyword.arg in given:
-            b.error("K0335", keyword, f"`{keyword.arg}` is given twice", help=_shown(made))
-            return None
-        given[keyword.arg] = keyword.value
+    given = dict(zip(names, node.args, strict=False)) | {
+        k.arg: k.value for k in node.keywords}                       # type: ignore[misc]
     out = list(first)
     by_name = {p.name: p for p in params}
     ok = True
@@ -277,18 +276,43 @@ def _arguments(b: Body, node: ast.Call, made: Signature, first: list[tree.Expr],
         param = by_name[name]
         if arg is not None:
             done = expr.converted(b, arg, param.ty, f"parameter `{name}`")
-        elif name in made.defaults:
-            done = _default(b, made, name, param.ty, node)
         else:
-            call = node.func
-            b.error("K0335", node, f"`{function.name}` misses its argument `{name}`",
-                    help=f"a method is called on a value: `x.{call.attr}(...)`"
-                    if name == "self" and isinstance(call, ast.Attribute) else _shown(made),
-                    notes=(("declared", function.loc),))
-            return None
+            done = _default(b, made, name, param.ty, node)
         ok = ok and done.ty is not t.POISON
         out.append(done)
     return out if ok else None
+
+
+def _counted(b: Body, node: ast.Call, made: Signature, names: list[str]) -> bool:
+    """Whether a call has the arguments `names`; else reported."""
+    function = made.function
+    if len(node.args) > len(names):
+        b.error("K0335", node.args[len(names)],
+                f"`{function.name}` takes {len(names)} argument{'s' * (len(names) != 1)}, "
+                f"not {len(node.args)}", help=_shown(made),
+                notes=(("declared", function.loc),))
+        return False
+    given = set(names[:len(node.args)])
+    for keyword in node.keywords:
+        if keyword.arg not in names:
+            b.error("K0335", keyword, f"`{function.name}` has no parameter `{keyword.arg}`",
+                    help=nearest(keyword.arg or "", tuple(names)) or _shown(made),
+                    notes=(("declared", function.loc),))
+            return False
+        if keyword.arg in given:
+            b.error("K0335", keyword, f"`{keyword.arg}` is given twice", help=_shown(made))
+            return False
+        given.add(keyword.arg)
+    missing = [n for n in names if n not in given and n not in made.defaults
+               and n not in made.erased]
+    if missing:
+        call, several = node.func, "s" * (len(missing) > 1)
+        shown = ", ".join(f"`{name}`" for name in missing)
+        b.error("K0335", node, f"`{function.name}` misses its argument{several} {shown}",
+                help=f"a method is called on a value: `x.{call.attr}(...)`"
+                if missing[0] == "self" and isinstance(call, ast.Attribute) else _shown(made),
+                notes=(("declared", function.loc),))
+    return not missing
 
 
 def _shown(made: Signature) -> str:
@@ -343,7 +367,7 @@ def _finish(b: Body, node: ast.Call | ast.expr, made: Signature, args: list[tree
 
 
 def _check_throws(b: Body, node: ast.AST, name: str) -> None:
-    if b.handlers == 0 and not b.function.throws:
+    if b.handlers == 0 and not b.function.throws and not b.function.attrs.unknown:
         b.error("K0601", node, f"`{name}` may raise an error that nothing handles",
                 help="call it in `try: ... except Errno as e:`, or mark this function @throws to "
                      "pass the error on",
@@ -355,13 +379,13 @@ def indirect(b: Body, node: ast.Call, callee: tree.Expr, table: tuple[str, str] 
     """A call through a function value."""
     ty, loc = callee.ty, b.loc(node)
     if ty is t.POISON:
-        for arg in node.args:
-            expr.value(b, arg)
-        return callee
+        return only_arguments(b, node)
     if not isinstance(ty, t.FnType):
+        only_arguments(b, node)
         return b.error("K0336", node, f"a `{ty.name}` cannot be called",
                        help="only functions, methods and values of type Fn[...] are")
     if node.keywords or len(node.args) != len(ty.params):
+        only_arguments(b, node)
         return b.error("K0335", node, f"this `{ty.name}` takes {len(ty.params)} "
                        f"argument{'s' * (len(ty.params) != 1)} by position",
                        help="its parameters have types, but no names")
@@ -386,13 +410,11 @@ def _attribute_call(b: Body, node: ast.Call, func: ast.Attribute, want: t.Type |
     base = expr.access(b, func if module else func.value)    # of a module: says what it lacks
     name, ty = func.attr, base.ty
     if ty is t.POISON:
-        for arg in node.args:
-            expr.value(b, arg)
-        return base
+        return only_arguments(b, node)
     if isinstance(base, expr.Register) and name == "modify":
         return _modify(b, node, base)
     if isinstance(ty, t.SliceType | t.ArrayType) and name in ("copy_from", "fill"):
-        return builtins.slice_method(b, node, base, name)
+        return storage.slice_method(b, node, base, name)
     if isinstance(base, expr.Register):
         base = expr.read(b, base, func.value)
     if isinstance(base.ty, t.EnumType):
@@ -401,14 +423,12 @@ def _attribute_call(b: Body, node: ast.Call, func: ast.Attribute, want: t.Type |
             return method(b, node, b.load(base), found, node.args, node.keywords)
     owner = expr.storage(b, base, func)
     if owner is None:
-        for arg in node.args:
-            expr.value(b, arg)
-        return b.poison(node)
+        return only_arguments(b, node)
     if isinstance(owner.ty, t.AtomicType):
-        return builtins.atomic(b, node, owner, name)
+        return machine.atomic(b, node, owner, name)
     if isinstance(owner.ty, t.StructType | t.BitsType):
-        if not require_layout(b, owner.ty, func):
-            return b.poison(node)
+        if not require_layout(b, owner.ty, func) or owner.ty.excuses(name):
+            return only_arguments(b, node)
         found = classes.method(b.cx, owner.ty, name)
         if found is not None and any(n == "property" for n, _, _ in classes.decorators(
                 b.cx, Scope(found.module), found.node)):
@@ -420,7 +440,7 @@ def _attribute_call(b: Body, node: ast.Call, func: ast.Attribute, want: t.Type |
         if field is not None and isinstance(field.ty, t.FnType) and isinstance(owner, tree.Place):
             place = tree.FieldPlace(field.ty, b.loc(func), owner, field)
             return indirect(b, node, b.load(place), (owner.ty.symbol, name))
-    return indirect(b, node, expr.read(b, expr.member(b, func, base), func), None)
+    return indirect(b, node, expr.read(b, expr.member(b, func, base, "method"), func), None)
 
 
 def method(b: Body, node: ast.expr, owner: tree.Expr, decl: FunctionDecl, args: list[ast.expr],
@@ -482,12 +502,37 @@ def _modify(b: Body, node: ast.Call, register: Any) -> tree.Expr:
 
 # ---- constructors and conversions ---------------------------------------------------------------
 
+def only_arguments(b: Body, node: ast.Call) -> tree.Expr:
+    """Check the arguments of a call that is wrong itself, for what is wrong whatever it means."""
+    for arg in (*node.args, *(k.value for k in node.keywords)):
+        inner = arg.value if isinstance(arg, ast.Starred) else arg
+        if isinstance(inner, ast.Name) and (inner.id in b.scope.env or isinstance(
+                b.cx.lookup(b.scope.module, inner.id), Vocabulary)):
+            continue                        # a type, a field's name, an order
+        if not isinstance(inner, ast.GeneratorExp) and not typeexpr.names_type(
+                b.cx, b.scope, inner):
+            expr.value(b, inner, t.POISON)
+    return b.poison(node)
+
+
+def counted(b: Body, node: ast.Call, least: int, most: int | None = None) -> bool:
+    """Whether a function of the vocabulary is given as many values as it takes; else reported."""
+    most = least if most is None else most
+    if least <= len(node.args) <= most and not node.keywords:
+        return True
+    count = str(least) if least == most else f"{least} to {most}"
+    name = ast.unparse(node.func)
+    hint = ("write the loop; it keeps the " + ("least" if name == "min" else "greatest")
+            if name in ("min", "max") and len(node.args) == 1 else "docs/kpy.md tells what it does")
+    b.error("K0335", node, f"`{name}` takes {count} argument{'s' * (most != 1)}", help=hint)
+    only_arguments(b, node)
+    return False
+
+
 def construct(b: Body, node: ast.Call, ty: t.Type, want: t.Type | None) -> tree.Expr:
     """`T(...)`: a struct's storage, bits, or a conversion to `T`."""
     if ty is t.POISON:
-        for arg in node.args:
-            expr.value(b, arg)
-        return b.poison(node)
+        return only_arguments(b, node)
     if isinstance(ty, t.StructType):
         return _struct(b, node, ty)
     if isinstance(ty, t.BitsType) and (node.keywords or len(node.args) != 1):
@@ -503,37 +548,44 @@ def construct(b: Body, node: ast.Call, ty: t.Type, want: t.Type | None) -> tree.
 
 
 def _struct(b: Body, node: ast.Call, ty: t.StructType) -> tree.Expr:
-    if not require_layout(b, ty, node):
-        return b.poison(node)
+    if not require_layout(b, ty, node) or "*" in ty.wrong or (node.args and ty.wrong):
+        return only_arguments(b, node)
     fields: dict[str, tree.Expr] = {}
+    given: set[str] = set()
     names = list(ty.fields)
-    pairs = list(zip(names, node.args, strict=False))
+    pairs: list[tuple[str, ast.expr, ast.AST]] = [
+        (name, arg, arg) for name, arg in zip(names, node.args, strict=False)]
     if len(node.args) > len(names):
+        only_arguments(b, node)
         return b.error("K0335", node.args[len(names)],
                        f"`{ty.name}` has {len(names)} field{'s' * (len(names) != 1)}",
                        help=expr.members_of(ty))
-    pairs += [(k.arg or "", k.value) for k in node.keywords]
+    pairs += [(k.arg or "", k.value, k) for k in node.keywords]
     ok = True
-    for name, arg in pairs:
+    for name, arg, where in pairs:
         field = ty.fields.get(name)
-        if field is None:
-            b.error("K0203", arg, f"`{ty.name}` has no field `{name}`",
-                    help=nearest(name, tuple(names)) or expr.members_of(ty))
+        if field is None or ty.excuses(name):
+            if not ty.excuses(name) and expr.first(b, ty, name, tuple(names), where):
+                b.error("K0203", where, f"`{ty.name}` has no field `{name}`",
+                        help=nearest(name, tuple(names)) or expr.members_of(ty))
+            expr.value(b, arg, t.POISON)
             ok = False
             continue
-        if name in fields:
-            b.error("K0335", arg, f"field `{name}` is given twice", help="leave one of them out")
+        if name in given:
+            b.error("K0335", where, f"field `{name}` is given twice", help="leave one of them out")
             ok = False
             continue
+        given.add(name)
         fields[name] = fill(b, arg, field.ty, f"field `{name}`")
         ok = ok and fields[name].ty is not t.POISON
         if isinstance(field.ty, t.FnType):
             note_table(b, ty, name, fields[name])
-    for name, field in ty.fields.items():
-        if name not in fields and (wrong := t.without_zero(field.ty)) is not None:
-            b.error("K0314", node, f"`{name}` would begin as null: `{wrong.name}` has no zero",
-                    help=f"give it: `{ty.name}(..., {name}=...)`, or declare it `| None`")
-            ok = False
+    null = [name for name, field in ty.fields.items()
+            if name not in given and t.without_zero(field.ty) is not None]
+    if null and given.issuperset(k for k, _, _ in pairs):        # else it is meant by another name
+        message, hint = classes.begins_as_null(ty, null)
+        b.error("K0314", node, message, help=f"{hint}, or declare it `| None`")
+        ok = False
     return tree.StructLit(ty, b.loc(node), fields) if ok else b.poison(node)
 
 
@@ -549,6 +601,9 @@ def fill(b: Body, node: ast.expr, ty: t.Type, what: str) -> tree.Expr:
     """The value that storage of type `ty` is filled with: never a silent copy of storage."""
     if isinstance(ty, t.AtomicType):
         return expr.converted(b, node, ty.elem, what)
+    if ty is t.POISON:
+        expr.value(b, node, ty)
+        return b.poison(node)
     made = b.coerce(expr.value(b, node, ty), ty, node, what)
     return refuse_copy(b, made, node)
 
@@ -581,6 +636,9 @@ def _bit_fields(b: Body, node: ast.Call, ty: t.BitsType) -> dict[str, tree.Expr]
         return None
     for keyword in node.keywords:
         field = ty.fields.get(keyword.arg or "")
+        if ty.excuses(keyword.arg or ""):
+            expr.value(b, keyword.value, t.POISON)
+            return None
         if field is None:
             b.error("K0203", keyword, f"`{ty.name}` has no field `{keyword.arg}`",
                     help=nearest(keyword.arg or "", tuple(ty.fields)) or expr.members_of(ty))

@@ -9,11 +9,12 @@ Tests     tests/toolchain/test_messages.py
 from __future__ import annotations
 
 import ast
+import re
 from typing import Any
 
 from toolchain.frontend import types as t
 from toolchain.frontend.check import const, typeexpr, vocabulary
-from toolchain.frontend.check.scope import Context, Scope, nearest
+from toolchain.frontend.check.scope import Context, Scope, among, closest, is_poisoned
 from toolchain.frontend.modules import (
     POISONED,
     Class,
@@ -89,12 +90,44 @@ def scope_of(cx: Context, ty: t.Type) -> Scope:
 
 def generic_parameters(cx: Context, decl: Class) -> list[tuple[str, str]]:
     """(name, kind) of each parameter of `class C(Generic[T, N])`."""
+    scope = Scope(decl.module)
+    return [(p.id, kind or "TypeVar") for p in _parameters(cx, decl) if isinstance(p, ast.Name)
+            and ((kind := parameter_kind(cx, scope, p.id)) or _is_unknown(cx, decl, p.id))]
+
+
+def _is_unknown(cx: Context, decl: Class, name: str) -> bool:
+    meaning = cx.lookup(decl.module, name)
+    return meaning is None or is_poisoned(meaning)
+
+
+def check_parameters(cx: Context, decl: Class) -> None:
+    """Report what is no type variable in the brackets of Generic[...]."""
+    scope = Scope(decl.module)
     for base in decl.node.bases:
-        if isinstance(base, ast.Subscript) and isinstance(base.value, ast.Name) and (
-                base.value.id == "Generic"):
-            parts = base.slice.elts if isinstance(base.slice, ast.Tuple) else [base.slice]
-            return [(p.id, kind) for p in parts if isinstance(p, ast.Name)
-                    and (kind := parameter_kind(cx, Scope(decl.module), p.id))]
+        head = base.value if isinstance(base, ast.Subscript) else None
+        if isinstance(head, ast.Name) and cx.lookup(decl.module, head.id) is None:
+            cx.unknown(scope, head, head.id)
+    for part in _parameters(cx, decl):
+        if isinstance(part, ast.Name) and cx.lookup(decl.module, part.id) is None:
+            cx.unknown(scope, part, part.id)
+        elif isinstance(part, ast.Name) and is_poisoned(cx.lookup(decl.module, part.id)):
+            continue
+        elif not isinstance(part, ast.Name) or not parameter_kind(cx, scope, part.id):
+            cx.error("K0306", scope, part, f"`{ast.unparse(part)}` is not a type variable",
+                     help="`Generic[T]` says what the class leaves open: write "
+                     "`T = TypeVar(\"T\")` in the module, and `T` for it in the class")
+
+
+def _parameters(cx: Context, decl: Class) -> list[ast.expr]:
+    """What stands in the brackets of Generic[...], or of what is to be it: `Generc[T]`."""
+    for base in decl.node.bases:
+        if isinstance(base, ast.Subscript) and isinstance(base.value, ast.Name):
+            parts = list(base.slice.elts) if isinstance(base.slice, ast.Tuple) else [base.slice]
+            if base.value.id == "Generic" or (
+                    cx.lookup(decl.module, base.value.id) is None and all(
+                        isinstance(p, ast.Name) and parameter_kind(cx, Scope(decl.module), p.id)
+                        for p in parts)):
+                return parts
     return []
 
 
@@ -123,6 +156,7 @@ _DUNDERS = {
     "__eq__": "write a method `equals(self, other)`",
     "__str__": "print its fields", "__repr__": "print its fields",
     "__getitem__": "write a method `get(self, index)`",
+    "__next__": "write `__iter__` as an @inline generator: it yields each item",
     "__setitem__": "write a method `set(self, index, value)`",
     "__call__": "give the method a name", "__bool__": "give the question a name: `is_empty`",
 }
@@ -130,7 +164,10 @@ _DUNDERS = {
 
 def decorators(cx: Context, scope: Scope, node: ast.ClassDef | ast.FunctionDef,
                ) -> list[tuple[str, ast.Call | None, ast.expr]]:
-    """(vocabulary name, the call if it has arguments, node) of each decorator."""
+    """(vocabulary name, the call if it has arguments, node) of each decorator.
+
+    One that was reported has the name that was meant, or "".
+    """
     out = []
     for expr in node.decorator_list:
         call = expr if isinstance(expr, ast.Call) else None
@@ -138,21 +175,28 @@ def decorators(cx: Context, scope: Scope, node: ast.ClassDef | ast.FunctionDef,
         meaning = cx.resolve(scope, head)
         name = meaning.made if isinstance(meaning, Vocabulary) else ""
         if name not in vocabulary.DECORATORS:
-            if isinstance(head, ast.Name) and head.id in ("staticmethod", "property"):
-                name = head.id
-            else:
-                text = ast.unparse(head)
-                if isinstance(head, ast.Name) and isinstance(
-                        scope.module.names.get(head.id), Import) and meaning is None:
-                    continue                    # the import is reported
-                cx.error("K0105", scope, expr, f"`@{text}` is not a decorator of kpy",
-                         help=(f"write `from kpy import {text}`" if text in vocabulary.DECORATORS
-                               else _PYTHONS.get(text.rpartition(".")[2], "")
-                               or nearest(text, tuple(vocabulary.DECORATORS))
-                               or "decorators are the vocabulary's own; docs/kpy.md lists them"))
-                continue
+            name = head.id if isinstance(head, ast.Name) and head.id in (
+                "staticmethod", "property") else _meant(cx, scope, expr, head, meaning)
         out.append((name, call, expr))
     return out
+
+
+def _meant(cx: Context, scope: Scope, expr: ast.expr, head: ast.expr, meaning: Any) -> str:
+    """Report what is no decorator; the name of the one that it is to be, or ""."""
+    text = ast.unparse(head)
+    if _fails_to_import(cx, scope, head) or is_poisoned(meaning):
+        return ""                           # the import is reported
+    if text in vocabulary.DECORATORS:
+        if cx.first("unknown", scope.module.name, text, 0):
+            cx.error("K0105", scope, expr, f"`@{text}` is not a decorator of kpy",
+                     help=f"write `from kpy import {text}`")
+        return text
+    instead = _PYTHONS.get(text.rpartition(".")[2], "")
+    close = closest(text, sorted(vocabulary.DECORATORS)) if not instead else ""
+    cx.error("K0105", scope, expr, f"`@{text}` is not a decorator of kpy",
+             help=instead or (f"did you mean `{close}`?" if close else
+                              "decorators are the vocabulary's own; docs/kpy.md lists them"))
+    return "staticmethod" if text == "classmethod" else close
 
 
 def _argument_name(arg: Any) -> str:
@@ -170,16 +214,20 @@ def _make(cx: Context, decl: Class, scope: Scope, args: tuple[Any, ...], spelled
     node: ast.ClassDef = decl.node
     marks = [(n, call, e) for n, call, e in decorators(cx, scope, node)]
     kinds = [(n, call) for n, call, _ in marks if n in _KINDS]
-    if len(kinds) != 1 and (len(marks) < len(node.decorator_list) or any(
-            _fails_to_import(cx, scope, e) for e in (*node.bases, *node.decorator_list))):
-        return t.POISON                     # what it should be was reported with the import
     if len(kinds) != 1:
+        reported = any(not n for n, _, _ in marks) or any(       # a decorator, an import
+            _fails_to_import(cx, scope, e) for e in node.bases)
         bases = [ast.unparse(b) for b in node.bases]
         hint = ("enums are `@enum(u32)` classes" if any("Enum" in b or "Flag" in b for b in bases)
                 else "mark it @struct, @enum(u8), @flags(u32), @bits(u32) or @regs")
-        cx.error("K0206", scope, node, f"class `{decl.name}` does not say what it is", help=hint)
-        return t.POISON
+        if not reported:
+            cx.error("K0206", scope, node, f"class `{decl.name}` does not say what it is",
+                     help=hint)
+        if len(kinds) > 1 or not _is_like_struct(cx, scope, node):
+            return t.POISON
+        kinds = [("struct", None)]          # as it looks
     kind, call = kinds[0]
+    _check_keywords(cx, scope, kind, call)
     name = spelled or decl.name
     ty = _BUILD[kind](cx, decl, scope, name, call, args)
     if isinstance(ty, t.NominalType):
@@ -189,6 +237,31 @@ def _make(cx: Context, decl: Class, scope: Scope, args: tuple[Any, ...], spelled
         _collect_methods(cx, decl, scope, ty)
         cx.instances[ty] = (decl, scope)
     return ty
+
+
+def _is_like_struct(cx: Context, scope: Scope, node: ast.ClassDef) -> bool:
+    """Whether a class that does not say what it is has the fields of a struct."""
+    for item in node.body:
+        note = item.annotation if isinstance(item, ast.AnnAssign) else None
+        meaning = cx.resolve(scope, note.value if isinstance(note, ast.Subscript) else note) \
+            if note is not None else None
+        name = meaning.made if isinstance(meaning, Vocabulary) else ""
+        if isinstance(item, ast.Assign) or name in ("Bit", "Bits", "RO", "RW", "WO", "RW1C") or (
+                re.fullmatch(r"u\d+", name) and name not in ("u8", "u16", "u32", "u64")):
+            return False
+    return True
+
+
+_KEYWORDS = {"struct": ("packed", "size", "align"), "regs": ("spec",)}
+
+
+def _check_keywords(cx: Context, scope: Scope, kind: str, call: ast.Call | None) -> None:
+    """Report an argument that the decorator of a class does not have."""
+    known = _KEYWORDS.get(kind, ())
+    for keyword in call.keywords if call else ():
+        if keyword.arg not in known:
+            cx.error("K0219", scope, keyword, f"`@{kind}` has no argument `{keyword.arg}`",
+                     help=among(keyword.arg or "", known))
 
 
 def _fails_to_import(cx: Context, scope: Scope, node: ast.expr) -> bool:
@@ -204,6 +277,9 @@ def _collect_methods(cx: Context, decl: Class, scope: Scope, ty: t.NominalType) 
     for item in decl.node.body:
         if isinstance(item, ast.FunctionDef):
             if item.name.startswith("__") and item.name not in _METHODS:
+                ty.wrong.add(item.name)
+                if item.name == "__init__":             # the fields it would make
+                    ty.wrong |= _stored_to_self(item) - fields.keys()
                 cx.error("K0210", scope, item, f"`{item.name}` has no meaning in kpy",
                          help=_DUNDERS.get(item.name, "the methods with a meaning are "
                                            + " ".join(sorted(_METHODS))))
@@ -211,11 +287,13 @@ def _collect_methods(cx: Context, decl: Class, scope: Scope, ty: t.NominalType) 
             if item.name in ty.methods and any(
                     isinstance(d, ast.Attribute) for d in item.decorator_list):
                 decorators(cx, scope, item)             # @x.setter: says so
+                ty.wrong.add(item.name)
                 continue
             first = ty.methods[item.name].loc if item.name in ty.methods else fields.get(item.name)
             if first is not None:
                 cx.error("K0201", scope, item, f"`{decl.name}.{item.name}` is declared twice",
                          notes=(("the first is", first),), help="rename one of them")
+                ty.wrong.add(item.name)
                 continue
             if item.name in ("__enter__", "__exit__") and len(item.args.args) > 1:
                 cx.error("K0344", scope, item.args.args[1], f"`{item.name}` takes its `self` alone",
@@ -225,6 +303,26 @@ def _collect_methods(cx: Context, decl: Class, scope: Scope, ty: t.NominalType) 
             made = FunctionDecl(item.name, decl.module, item)
             made.owner = decl
             ty.methods[item.name] = made
+
+
+def _stored_to_self(node: ast.FunctionDef) -> set[str]:
+    return {part.attr for part in ast.walk(node) if isinstance(part, ast.Attribute) and isinstance(
+        part.ctx, ast.Store) and isinstance(part.value, ast.Name) and part.value.id == "self"}
+
+
+def _names_in(item: ast.stmt) -> set[str]:
+    """What a statement that cannot stand in a class was to declare."""
+    return {part.id for part in ast.walk(item) if isinstance(part, ast.Name)
+            and isinstance(part.ctx, ast.Store)}
+
+
+def begins_as_null(ty: t.StructType, names: list[str]) -> tuple[str, str]:
+    """What is wrong with a value of `ty` that leaves out fields which have no zero; what to do."""
+    wrong = t.without_zero(ty.fields[names[0]].ty)
+    shown = ", ".join(f"`{name}`" for name in names[:6]) + ", ..." * (len(names) > 6)
+    given = ", ".join(f"{name}=..." for name in names[:6])
+    return (f"{shown} would begin as null: `{wrong.name if wrong else ''}` has no zero",
+            f"give {'it' if len(names) == 1 else 'them'}: `{ty.name}(..., {given})`")
 
 
 def _base_int(cx: Context, scope: Scope, node: ast.ClassDef, call: ast.Call | None,
@@ -250,11 +348,12 @@ def _struct(cx: Context, decl: Class, scope: Scope, name: str, call: ast.Call | 
     decl.extending = True
     base = _base(cx, decl, scope)
     decl.extending = False
-    if base is t.POISON:
-        return t.POISON
     packed = _flag(call, "packed")
-    return t.StructType(name, decl.module.name, decl.node.lineno, packed=packed, base=base,
-                        args=args)
+    made = t.StructType(name, decl.module.name, decl.node.lineno, packed=packed,
+                        base=None if base is t.POISON else base, args=args)
+    if base is t.POISON:
+        made.wrong.add("*")             # what it has from there is not known
+    return made
 
 
 def _base(cx: Context, decl: Class, scope: Scope) -> Any:
@@ -292,12 +391,18 @@ def _fill(cx: Context, decl: Class, scope: Scope, ty: t.StructType) -> None:
     node: ast.ClassDef = decl.node
     if ty.base is not None:
         complete(cx, ty.base, scope, node)
+        ty.wrong |= ty.base.wrong
     fields: list[t.Field] = []
     seen = {name: f.line for name, f in ty.base.fields.items()} if ty.base else {}
     home = cx.instances[ty.base][0].module.source if ty.base else decl.module.source
     for item in node.body:
         match item:
             case ast.AnnAssign(target=ast.Name(id=name)):
+                if _is_final(item.annotation):
+                    cx.error("K0209", scope, item, "a class has no constants",
+                             help=f"declare it in the module: `{name}: Final = ...`")
+                    ty.wrong.add(name)
+                    continue
                 if item.value is not None:
                     cx.error("K0209", scope, item.value, f"field `{name}` cannot have a default",
                              help="storage begins as zero; give it in the constructor")
@@ -306,6 +411,7 @@ def _fill(cx: Context, decl: Class, scope: Scope, ty: t.StructType) -> None:
                     cx.error("K0201", scope, item.target, f"field `{name}` is declared twice",
                              notes=(("the first is", source.line_loc(seen[name])),),
                              help="rename one of them")
+                    ty.wrong.add(name)
                     continue
                 seen[name] = item.lineno
                 field_ty = typeexpr.resolve(cx, scope, item.annotation)
@@ -324,6 +430,7 @@ def _fill(cx: Context, decl: Class, scope: Scope, ty: t.StructType) -> None:
             case _:
                 cx.error("K0210", scope, item, "a struct's body has fields and methods only",
                          help="a field is `name: type`")
+                ty.wrong |= _names_in(item)
     calls = [c for n, c, _ in decorators(cx, scope, node) if n == "struct"]
     call = calls[0] if calls else None
     align = _number(cx, scope, call, "align")
@@ -333,11 +440,16 @@ def _fill(cx: Context, decl: Class, scope: Scope, ty: t.StructType) -> None:
         align = None
     ty.finish(fields, align=align)
     size = _number(cx, scope, call, "size")
-    if size is not None and size != ty.size:
+    if size is not None and size != ty.size and not t.is_broken(ty):
         layout = ", ".join(f"{f.name} at {f.offset}" for f in list(ty.fields.values())[:12])
         cx.error("K0212", scope, node, f"`{ty.name}` is {ty.size} bytes, not {size}",
                  notes=((f"laid out as {layout}", None),),
                  help="C's padding applies unless @struct(packed=True)")
+
+
+def _is_final(note: ast.expr) -> bool:
+    head = note.value if isinstance(note, ast.Subscript) else note
+    return isinstance(head, ast.Name) and head.id in ("Final", "ClassVar")
 
 
 def _enum(is_flags: bool) -> Any:
@@ -358,18 +470,22 @@ def _enum(is_flags: bool) -> Any:
 def _member(cx: Context, scope: Scope, ty: t.EnumType, item: ast.stmt) -> None:
     match item:
         case ast.Assign(targets=[ast.Name(id=name)]):
-            value = const.integer(cx, scope, item.value, ty.members)
+            value = const.integer(cx, scope, item.value, ty.members, ty.wrong)
             if value is None:
+                ty.wrong.add(name)
                 return
             if not ty.base.holds(value):
                 cx.error("K0311", scope, item.value, f"{value} does not fit `{ty.base.name}`",
                          help="use a smaller value or a wider type, for example `@enum(u16)`")
+                ty.wrong.add(name)
                 return
             twin = next((n for n, v in ty.members.items() if v == value), None)
             if name in ty.members:
                 cx.error("K0201", scope, item.targets[0], f"`{ty.name}.{name}` is declared twice",
                          help="rename one of them")
+                ty.wrong.add(name)
             elif twin is not None and not ty.is_flags:
+                ty.wrong.add(name)
                 cx.error("K0213", scope, item, f"`{name}` and `{twin}` are both {value}",
                          help="an enum's members differ; another name for one is a module constant")
             else:
@@ -379,6 +495,7 @@ def _member(cx: Context, scope: Scope, ty: t.EnumType, item: ast.stmt) -> None:
         case _:
             cx.error("K0210", scope, item, "an enum's body has `NAME = number` and methods only",
                      help="a member is written `NAME = 1`, without a type")
+            ty.wrong |= _names_in(item)
 
 
 def _bits(cx: Context, decl: Class, scope: Scope, name: str, call: ast.Call | None,
@@ -396,8 +513,10 @@ def _bits(cx: Context, decl: Class, scope: Scope, name: str, call: ast.Call | No
         if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
             field = _bit_field(cx, scope, item, following)
             if field is None:
+                ty.wrong.add(item.target.id)
                 continue
             mask = ((1 << field.width) - 1) << field.bit
+            ty.wrong.add(field.name)                    # until it is in order
             if field.bit + field.width > base.bits:
                 cx.error("K0214", scope, item, f"`{field.name}` needs bit "
                          f"{field.bit + field.width - 1}; `{base.name}` ends at {base.bits - 1}",
@@ -409,6 +528,7 @@ def _bits(cx: Context, decl: Class, scope: Scope, name: str, call: ast.Call | No
                 cx.error("K0201", scope, item.target, f"field `{field.name}` is declared twice",
                              help="rename one of them")
             else:
+                ty.wrong.discard(field.name)
                 ty.fields[field.name] = field
                 used |= mask
                 following = field.bit + field.width
@@ -416,6 +536,7 @@ def _bits(cx: Context, decl: Class, scope: Scope, name: str, call: ast.Call | No
                 isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant)):
             cx.error("K0210", scope, item, "a @bits body has fields and methods only",
                      help="a field is `NAME: Bit[0]`, `NAME: Bits[7, 4]` or `name: u3`")
+            ty.wrong |= _names_in(item)
     ty.complete = True
     return ty
 
@@ -490,8 +611,10 @@ def _regs(cx: Context, decl: Class, scope: Scope, name: str, call: ast.Call | No
         if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
             register = _register(cx, scope, item)
             if register is None:
+                ty.wrong.add(item.target.id)
                 continue
             if register.name in ty.registers:
+                ty.wrong.add(register.name)
                 cx.error("K0201", scope, item.target,
                          f"register `{register.name}` is declared twice",
                              help="rename one of them")
@@ -503,6 +626,7 @@ def _regs(cx: Context, decl: Class, scope: Scope, name: str, call: ast.Call | No
                 isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant)):
             cx.error("K0210", scope, item, "a @regs body has registers only",
                      help="a register is `NAME: RW[type, offset]`")
+            ty.wrong |= _names_in(item)
     ty.align = 8
     ty.complete = True
     return ty
@@ -512,6 +636,9 @@ def _register(cx: Context, scope: Scope, item: ast.AnnAssign) -> t.Register | No
     note = item.annotation
     form = cx.resolve(scope, note.value) if isinstance(note, ast.Subscript) else None
     access = form.made if isinstance(form, Vocabulary) else ""
+    if isinstance(note, ast.Subscript) and isinstance(note.value, ast.Name) and form is None:
+        cx.unknown(scope, note.value, note.value.id)
+        return None
     if access not in ("RO", "RW", "WO", "RW1C") or not isinstance(note.slice, ast.Tuple) or (
             not 2 <= len(note.slice.elts) <= 4):
         cx.error("K0216", scope, note, "a register is `RO`, `RW`, `WO` or `RW1C` of a type and an "

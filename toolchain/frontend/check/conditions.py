@@ -96,8 +96,12 @@ def _comparison(b: Body, node: ast.Compare) -> tuple[tree.Expr, set[Any], set[An
     right_want = None
     left = expr.value(b, node.left)
     if isinstance(right_node, ast.Constant) and right_node.value is None:
-        return b.error("K0329", node, "compare with None by `is`",
-                       help=f"write `{ast.unparse(node.left)} is None`"), set(), set()
+        negate = isinstance(op, ast.NotEq)
+        b.error("K0329", node, "compare with None by `is`",
+                help=f"write `{ast.unparse(node.left)} is {'not ' * negate}None`")
+        path = path_of(left)                # what was meant holds
+        facts = {path} if path is not None else set()
+        return (b.poison(node), facts, set()) if negate else (b.poison(node), set(), facts)
     if left.ty is not t.LITERAL and left.ty.is_scalar:
         right_want = left.ty
     right = expr.value(b, right_node, right_want)
@@ -126,12 +130,10 @@ def _chained(b: Body, node: ast.Compare) -> tree.Expr:
         if inner and part.ty is not t.POISON:
             part = tree.Seq(t.BOOL, loc, inner, part)
         parts.append(part)
-        if part.ty is t.POISON:
-            b.out = saved
-            return part
         left, left_node = right, right_node
     b.out = saved
-    return tree.joined("and", loc, parts)
+    wrong = any(part.ty is t.POISON for part in parts)
+    return b.poison(node) if wrong else tree.joined("and", loc, parts)
 
 
 def compare(b: Body, node: ast.AST, op: str, left: tree.Expr, right: tree.Expr,
@@ -261,12 +263,10 @@ def _in_tuple(b: Body, node: ast.Compare, left: tree.Expr, right: ast.Tuple | as
     parts: list[tree.Expr] = []
     for item in right.elts:
         load = tree.Load(left.ty, left.loc, tree.VarPlace(left.ty, left.loc, held))
-        part = compare(b, node, "eq", load, expr.value(b, item, left.ty), node.left, item)
-        if part.ty is t.POISON:
-            b.out = saved
-            return part
-        parts.append(part)
+        parts.append(compare(b, node, "eq", load, expr.value(b, item, left.ty), node.left, item))
     body, b.out = b.out, saved
+    if any(part.ty is t.POISON for part in parts):
+        return b.poison(node)
     return tree.Seq(t.BOOL, loc, body, tree.joined("or", loc, parts))
 
 
@@ -284,6 +284,8 @@ def if_expression(b: Body, node: ast.IfExp, want: t.Type | None) -> tree.Expr:
     if t.POISON in (cond.ty, then.ty, other.ty):
         return b.poison(node)
     ty = operators.common(b, then, other)
+    if want is t.POISON:
+        return b.poison(node)
     if ty is t.LITERAL:
         if not isinstance(want, t.IntType):
             return b.error("K0310", node, "this number needs a type",

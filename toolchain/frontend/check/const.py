@@ -16,8 +16,10 @@ from __future__ import annotations
 import ast
 import copy
 import sys
+from collections.abc import Collection, Iterator
 from typing import Any
 
+from toolchain.diagnostics import Diagnostic
 from toolchain.frontend import types as t
 from toolchain.frontend.check import bounded, classes, functions, typeexpr, vocabulary
 from toolchain.frontend.check.scope import Context, Scope, among, is_poisoned
@@ -43,11 +45,16 @@ _BUILTINS = {name: getattr(__import__("builtins"), name) for name in _SAFE} | bo
 
 
 class ConstError(Exception):
-    """A constant could not be made; already reported if `message` is empty."""
+    """A constant could not be made; already reported if `message` is empty.
 
-    def __init__(self, message: str = "", help: str = "", code: str = "K0502") -> None:
+    `keyword`: of the call's arguments the one that is wrong.  `others`: what else is.
+    """
+
+    def __init__(self, message: str = "", help: str = "", code: str = "K0502", keyword: str = "",
+                 ) -> None:
         super().__init__(message)
-        self.help, self.code = help, code
+        self.help, self.code, self.keyword = help, code, keyword
+        self.others: list[ConstError] = []
 
 
 class Typed(int):
@@ -95,11 +102,16 @@ class StructValue(dict):
 class Symbol:
     """The address of a function or global."""
 
-    def __init__(self, symbol: str, ty: t.Type, function: Any = None, global_: Any = None) -> None:
+    def __init__(self, symbol: str, ty: t.Type, function: Any = None, global_: Any = None,
+                 decl: Any = None) -> None:
+        self.decl = decl
         self.symbol, self.ty, self.function, self.global_ = symbol, ty, function, global_
+        self.name = symbol.rpartition(".")[2]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        raise ConstError(f"`{self.symbol.rpartition('.')[2]}` runs in the kernel, not in the "
+        if self.decl is not None:
+            self.decl.made = POISONED           # its body may be meant for the compiler
+        raise ConstError(f"`{self.name}` runs in the kernel, not in the "
                          "compiler", "mark it @comptime, or set the variable in a function")
 
 
@@ -155,16 +167,20 @@ def size(cx: Context, scope: Scope, node: ast.expr) -> int | None:
 
 
 def integer(cx: Context, scope: Scope, node: ast.expr, extra: dict[str, Any] | None = None,
-            ) -> int | None:
+            excused: Collection[str] = ()) -> int | None:
     """A compile-time integer, or None after a report."""
     if isinstance(node, ast.Constant) and type(node.value) is int:
         return node.value
-    value = python_value(cx, scope, node, extra)
+    value = python_value(cx, scope, node, extra, excused)
     if value is FAILED:
         return None
     if isinstance(value, bool) or not isinstance(value, int):
-        cx.error("K0501", scope, node, "this is not a compile-time integer",
-                 help="a number, a Final constant, sizeof(T) or a @comptime call is")
+        decl = cx.resolve(scope, node)
+        if not isinstance(decl, Constant) or cx.first("no integer", decl):
+            cx.error("K0501", scope, node, "this is not a compile-time integer",
+                     "" if isinstance(node, ast.Constant) else f"it is {_shown(value)}",
+                     notes=(("declared", decl.loc),) if isinstance(decl, Constant) else (),
+                     help="a number, a Final constant, sizeof(T) or a @comptime call is")
         return None
     return int(value)
 
@@ -173,60 +189,95 @@ FAILED = object()
 
 
 def python_value(cx: Context, scope: Scope, node: ast.expr, extra: dict[str, Any] | None = None,
-                 ) -> Any:
-    """`node` executed by CPython; FAILED after a report."""
+                 excused: Collection[str] = ()) -> Any:
+    """`node` executed by CPython; FAILED after a report.
+
+    `extra`: names it may use besides.  `excused`: names that were reported where they are declared.
+    """
     if isinstance(node, ast.Constant):
         return node.value
-    if not _harmless(cx, scope, node):
+    if not _harmless(cx, scope, node) or not _known(cx, scope, node, extra or {}, excused):
         return FAILED
     try:
         tree = bounded.bound(ast.Expression(copy.deepcopy(node)))
         code = compile(tree, scope.module.source.path, "eval", dont_inherit=True)
         return _limited(eval, code, _Names(cx, scope, extra or {}))
     except ConstError as failed:
-        if str(failed):
-            cx.error(failed.code, scope, node, str(failed),
-                     help=failed.help or "a constant is made when compiling: of literals, other "
-                     "constants and @comptime functions")
+        for part in (failed, *failed.others):
+            if str(part):
+                _report(cx, scope, node, failed, part.code, str(part),
+                        part.help or "a constant is made when compiling: of literals, other "
+                        "constants and @comptime functions", part.keyword)
     except bounded.TooLargeError as error:
-        cx.error("K0503", scope, node, error.args[0], help=error.args[1],
-                 notes=_comptime_place(scope, node, error))
-    except NameError as error:
-        name = getattr(error, "name", None) or ""
-        if not _declared_badly(cx, scope, name):
-            cx.unknown(scope, node, name)
+        _report(cx, scope, node, error, "K0503", *error.args)
     except KeyError as error:
-        name = str(error.args[0]) if error.args else ""
-        if name.isidentifier() and not _declared_badly(cx, scope, name):
-            cx.unknown(scope, node, name)
-        else:
-            cx.error("K0502", scope, node, f"this constant fails: KeyError {error}",
-                     help="the key is not in the dict: test with `in` first")
-    except RecursionError:
-        cx.error("K0502", scope, node, "this constant recurses without end",
-                 help="give the recursion a case that ends it")
+        _report(cx, scope, node, error, "K0502", f"this constant fails: KeyError {error}",
+                "the key is not in the dict: test with `in` first")
+    except RecursionError as error:
+        _report(cx, scope, node, error, "K0502", "this constant recurses without end",
+                "give the recursion a case that ends it")
     except Exception as error:
-        cx.error("K0502", scope, node,
-                 f"this constant fails: {type(error).__name__}: {error}",
-                 help="constants and @comptime functions are run by Python when compiling",
-                 notes=_comptime_place(scope, node, error))
+        _report(cx, scope, node, error, "K0502",
+                f"this constant fails: {type(error).__name__}: {error}",
+                "constants and @comptime functions are run by Python when compiling")
     return FAILED
 
 
-def _declared_badly(cx: Context, scope: Scope, name: str) -> bool:
-    return is_poisoned(scope.module.names.get(name))
+def _report(cx: Context, scope: Scope, node: ast.expr, error: Exception, code: str, message: str,
+            help: str, keyword: str = "") -> None:
+    """Report what `error` says at the part of the constant, or of a function, that raised it.
+
+    What a function raises on purpose is about its arguments: that stands where the constant does.
+    """
+    named = next((part for part in ast.walk(node) if keyword and isinstance(part, ast.keyword)
+                  and part.arg == keyword), None)
+    loc = _raised_at(scope, error) or scope.loc(node)
+    if named is not None:
+        cx.error(code, scope, named, message, help=help)
+    elif node.lineno <= loc.line <= (node.end_lineno or node.lineno):
+        cx.report(Diagnostic(code, message, loc, help=help))
+    elif isinstance(error, AssertionError) or scope.module.source.segment(loc).startswith("raise"):
+        cx.error(code, scope, node, message, help=help, notes=(("raised", loc),))
+    else:
+        cx.report(Diagnostic(code, message, loc, notes=[("needed for the constant",
+                                                         scope.loc(node))], help=help))
 
 
-def _comptime_place(scope: Scope, node: ast.expr, error: Exception) -> tuple[tuple[str, Loc], ...]:
-    """Where a function of this file raised it, if not at the constant itself."""
-    trace, line = error.__traceback__, 0
+def _raised_at(scope: Scope, error: Exception) -> Loc | None:
+    """The innermost place in this file where `error` was on its way."""
+    trace, found = error.__traceback__, None
     source = scope.module.source
     while trace is not None:
-        if trace.tb_frame.f_code.co_filename == source.path:
-            line = trace.tb_lineno
+        code = trace.tb_frame.f_code
+        if code.co_filename == source.path:
+            line, end_line, col, end_col = list(code.co_positions())[trace.tb_lasti // 2]
+            if None not in (line, end_line, col, end_col) and (line, col) != (end_line, end_col):
+                found = Loc(source, line, col, end_line, end_col)          # type: ignore[arg-type]
         trace = trace.tb_next
-    elsewhere = not node.lineno <= line <= (node.end_lineno or node.lineno)
-    return (("raised", source.line_loc(line)),) if line and elsewhere else ()
+    return found
+
+
+def _known(cx: Context, scope: Scope, node: ast.AST, extra: Collection[str],
+           excused: Collection[str] = ()) -> bool:
+    """Whether all names of constant code mean something; those that nothing declares are reported.
+    """
+    local = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)
+             and not isinstance(part.ctx, ast.Load)}
+    local |= {part.arg for part in ast.walk(node) if isinstance(part, ast.arg)}
+    local |= {part.name for part in ast.walk(node)
+              if isinstance(part, ast.ExceptHandler | ast.FunctionDef) and part.name}
+    known = True
+    for part in ast.walk(node):
+        if not isinstance(part, ast.Name) or part.id in local or part.id in extra or (
+                part.id in scope.env) or (
+                part.id in _BUILTINS and part.id not in scope.module.names):
+            continue
+        if part.id in excused or is_poisoned(scope.module.names.get(part.id)):
+            known = False
+        elif cx.lookup(scope.module, part.id) is None:
+            cx.unknown(scope, part, part.id, (*local, *extra))
+            known = False
+    return known
 
 
 def _limited(run: Any, *args: Any) -> Any:
@@ -332,12 +383,39 @@ def _make_constant(cx: Context, scope: Scope, decl: Constant) -> tuple[t.Type, A
 def converted(cx: Context, scope: Scope, node: ast.AST, value: Any, ty: t.Type,
               ) -> tuple[t.Type, ConstValue] | None:
     """(ty, constant data) of a Python value, or None after a report."""
-    try:
-        return ty, to_data(value, ty)
-    except ConstError as failed:
-        cx.error("K0505", scope, node, str(failed),
-                 help=failed.help or f"give a value that is a `{ty.name}`")
-        return None
+    wrong = list(_misfits(node, value, ty))
+    for part, want, failed in wrong:
+        cx.error("K0505", scope, part, str(failed),
+                 help=failed.help or f"give a value that is a `{want.name}`")
+    return None if wrong else (ty, to_data(value, ty))
+
+
+def _misfits(node: ast.AST, value: Any, ty: t.Type,
+             ) -> Iterator[tuple[ast.AST, t.Type, ConstError]]:
+    """(where, what is wanted, what is wrong) for each part of a constant that is not a `ty`."""
+    parts = list(_parts(node, value, ty))
+    for part in parts:
+        yield from _misfits(*part)
+    if not parts:
+        try:
+            to_data(value, ty)
+        except ConstError as failed:
+            yield node, ty, failed
+
+
+def _parts(node: ast.AST, value: Any, ty: t.Type) -> Iterator[tuple[ast.AST, Any, t.Type]]:
+    """(node, value, type wanted) of the items of a list and of the arguments of a struct."""
+    if isinstance(node, ast.List | ast.Tuple) and isinstance(value, list | tuple) and (
+            len(value) == len(node.elts) == getattr(ty, "count", len(value))) and isinstance(
+                ty, t.ArrayType | t.SliceType):
+        for item, part in zip(node.elts, value, strict=True):
+            yield item, part, ty.elem
+    elif isinstance(node, ast.Call) and isinstance(value, StructValue) and value.ty is ty and (
+            ast.unparse(node.func).rpartition(".")[2] == ty.name):
+        named = [*zip(value, node.args, strict=False), *((k.arg, k.value) for k in node.keywords)]
+        for name, item in named:
+            if name in value:
+                yield item, value[name], ty.fields[name].ty        # type: ignore[attr-defined]
 
 
 def infer(value: Any) -> t.Type | None:
@@ -357,6 +435,8 @@ def infer(value: Any) -> t.Type | None:
 
 def to_data(value: Any, ty: t.Type) -> ConstValue:
     """`value` as constant data of type `ty`; raises ConstError with what does not fit."""
+    if ty is t.POISON:
+        return 0
     if isinstance(value, Symbol) and value.global_ is not None and value.global_.ty is ty:
         raise ConstError(f"`{value.global_.name}` is a variable: its value is known at run time "
                          "only", f"make a constant of it, `{value.global_.name}: Final = ...`, or "
@@ -384,7 +464,7 @@ def to_data(value: Any, ty: t.Type) -> ConstValue:
         return to_data(value, ty.elem)
     if isinstance(ty, t.FnType) and isinstance(value, Symbol):
         if not t.lossless(value.ty, ty):
-            raise ConstError(f"`{value.symbol}` is a `{value.ty.name}`, not a `{ty.name}`",
+            raise ConstError(f"{_shown(value)} is a `{value.ty.name}`, not a `{ty.name}`",
                              "name a function with those parameters and that result")
         return SymbolRef(value.symbol, target=value.function)
     if isinstance(ty, t.PtrType):
@@ -455,7 +535,7 @@ def _shown(value: Any) -> str:
     if isinstance(value, StructValue):
         return f"a `{value.ty.name}`"
     if isinstance(value, Symbol):
-        return f"`{value.symbol}`"
+        return f"`{(value.function or value.global_ or value).name}`"
     text = repr(value)
     return text if len(text) <= 40 else text[:37] + "..."
 
@@ -525,15 +605,29 @@ def from_data(ty: t.Type, data: ConstValue) -> Any:
 def _function(cx: Context, decl: FunctionDecl) -> Any:
     scope = Scope(decl.module)
     names = [n for n, _, _ in classes.decorators(cx, scope, decl.node)]
+    bare = not any(a.annotation for a in decl.node.args.args) and decl.node.returns is None
+    if "comptime" not in names and bare and decl.made is None and "" not in names:
+        return Symbol(decl.name, t.POISON, decl=decl)
     if "comptime" not in names:
         made = functions.declared(cx, decl)
-        if made is None:
+        if made is None or functions.is_wrong(made):
             raise ConstError
-        return Symbol(made.symbol, functions.type_of(made), function=made)
-    key = (decl.module.name, decl.name)
+        return Symbol(made.symbol, functions.type_of(made), function=made, decl=decl)
+    made = comptime(cx, decl)
+    if made is None:
+        raise ConstError
+    return made
+
+
+def comptime(cx: Context, decl: FunctionDecl) -> Any:
+    """A @comptime function as CPython runs it; None after a report."""
+    scope, key = Scope(decl.module), (decl.module.name, decl.name)
     if key not in cx.comptime:
-        if not all(_harmless(cx, scope, s) for s in decl.node.body):
-            raise ConstError
+        if not all(_harmless(cx, scope, s) for s in decl.node.body) or not _known(
+                cx, scope, ast.FunctionDef(decl.name, decl.node.args, decl.node.body, [], None),
+                ()):
+            cx.comptime[key] = None
+            return None
         body = [bounded.bound(copy.deepcopy(s)) for s in decl.node.body]
         bare = ast.FunctionDef(decl.name, _bare_arguments(decl.node.args), body, [], None)
         ast.copy_location(bare, decl.node)
@@ -556,6 +650,8 @@ def type_proxy(cx: Context, scope: Scope, ty: t.Type) -> Any:
         raise ConstError
     if isinstance(ty, t.EnumType):
         def member(name: str) -> Any:
+            if ty.excuses(name):
+                raise ConstError
             if name not in ty.members:
                 raise ConstError(f"`{ty.name}` has no member `{name}`",
                                  among(name, tuple(ty.members)))
@@ -564,6 +660,8 @@ def type_proxy(cx: Context, scope: Scope, ty: t.Type) -> Any:
     if isinstance(ty, t.StructType):
         def build(*items: Any, **fields: Any) -> StructValue:
             classes.complete(cx, ty, scope, scope.module.tree)
+            if "*" in ty.wrong or (items and ty.wrong):
+                raise ConstError
             if len(items) > len(ty.fields):
                 raise ConstError(f"`{ty.name}` has {len(ty.fields)} "
                                  f"field{'s' * (len(ty.fields) != 1)}, not {len(items)}",
@@ -572,14 +670,14 @@ def type_proxy(cx: Context, scope: Scope, ty: t.Type) -> Any:
             for name in given.keys() & fields:
                 raise ConstError(f"field `{name}` is given twice", "leave one of them out")
             fields = {**given, **fields}
-            for name in fields:
-                if name not in ty.fields:
-                    raise ConstError(f"`{ty.name}` has no field `{name}`",
-                                     among(name, tuple(ty.fields)))
-            for name, field in ty.fields.items():
-                if name not in fields and (wrong := t.without_zero(field.ty)) is not None:
-                    raise ConstError(f"`{name}` would begin as null: `{wrong.name}` has no zero",
-                                     f"give it: `{ty.name}(..., {name}=...)`", code="K0314")
+            strange = [name for name in fields if name not in ty.fields or ty.excuses(name)]
+            _raise_all(ConstError("" if ty.excuses(name) or not cx.first(
+                "no such member", ty, name, 0) else f"`{ty.name}` has no field `{name}`",
+                among(name, tuple(ty.fields)), keyword=name) for name in strange)
+            null = [name for name, field in ty.fields.items()
+                    if name not in fields and t.without_zero(field.ty) is not None]
+            if null:
+                raise ConstError(*classes.begins_as_null(ty, null), code="K0314")
             made = StructValue(fields)
             made.ty = ty
             return made
@@ -589,6 +687,8 @@ def type_proxy(cx: Context, scope: Scope, ty: t.Type) -> Any:
             value = 0
             for name, part in fields.items():
                 field = ty.fields.get(name)
+                if ty.excuses(name):
+                    raise ConstError
                 if field is None:
                     raise ConstError(f"`{ty.name}` has no field `{name}`",
                                      among(name, tuple(ty.fields)))
@@ -603,6 +703,13 @@ def type_proxy(cx: Context, scope: Scope, ty: t.Type) -> Any:
             return Typed(to_data(int(value), ty), ty)
         return _TypeProxy(ty, call=number)
     return _TypeProxy(ty)
+
+
+def _raise_all(errors: Iterator[ConstError]) -> None:
+    found = list(errors)
+    if found:
+        found[0].others = found[1:]
+        raise found[0]
 
 
 class _TypeProxy(_Proxy):
@@ -637,6 +744,8 @@ def _layout(cx: Context, scope: Scope, proxy: Any) -> t.Type:
     if not isinstance(proxy, _TypeProxy):
         raise ConstError("this is not a type")
     classes.complete(cx, proxy.ty, scope, scope.module.tree)
+    if t.is_broken(proxy.ty):
+        raise ConstError
     return proxy.ty
 
 

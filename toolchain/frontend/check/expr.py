@@ -33,7 +33,7 @@ from toolchain.frontend.check.body import (
     path_of,
     require_layout,
 )
-from toolchain.frontend.check.scope import among, is_poisoned, nearest
+from toolchain.frontend.check.scope import among, is_poisoned, item_of, nearest
 from toolchain.frontend.modules import (
     Alias,
     Class,
@@ -141,6 +141,10 @@ def _array_bytes(b: Body, node: ast.Constant, item: bytes, want: t.ArrayType) ->
 
 
 def _list(b: Body, node: ast.List, want: t.Type | None) -> tree.Expr:
+    if want is t.POISON:
+        for item in node.elts:
+            value(b, item, want)
+        return b.poison(node)
     if not isinstance(want, t.ArrayType):
         return b.error("K0318", node, "a list needs a type here",
                        help="for example `x: Array[u32, 3] = [1, 2, 3]`; lists do not grow: they "
@@ -154,6 +158,8 @@ def _list(b: Body, node: ast.List, want: t.Type | None) -> tree.Expr:
 
 def _tuple(b: Body, node: ast.Tuple, want: t.Type | None) -> tree.Expr:
     if want is t.POISON:
+        for item in node.elts:
+            value(b, item, want)
         return b.poison(node)
     if isinstance(want, t.SliceType | t.ArrayType):
         items = ", ".join(map(ast.unparse, node.elts[:4])) + ", ..." * (len(node.elts) > 4)
@@ -186,6 +192,11 @@ def _tuple(b: Body, node: ast.Tuple, want: t.Type | None) -> tree.Expr:
 
 
 def _joined(b: Body, node: ast.JoinedStr, want: t.Type | None) -> tree.Expr:
+    if want is t.POISON:
+        for part in node.values:
+            if isinstance(part, ast.FormattedValue):
+                value(b, part.value, want)
+        return b.poison(node)
     return b.error("K0108", node, "an f-string can only be printed",
                    help="use it as the argument of kprintf, klog, panic or assert; no text is "
                         "built in memory")
@@ -205,10 +216,11 @@ def _name(b: Body, node: ast.Name, want: t.Type | None) -> tree.Expr:
                            notes=(b.overwritten[found],))
         if found.ty is t.POISON:
             return b.poison(node)
-        if b.flow is not None and found not in b.flow and found.kind != "param":
-            return b.error("K0403", node, f"`{node.id}` may not have been assigned here",
-                           help="assign it before the branch, or on every way to here",
-                           notes=((f"declared as `{found.ty.name}`", found.loc),))
+        if b.flow is not None and found not in b.flow and found.kind != "param" and (
+                b.cx.first("not assigned", found)):
+            b.error("K0403", node, f"`{node.id}` may not have been assigned here",
+                    help="assign it before the branch, or on every way to here",
+                    notes=((f"declared as `{found.ty.name}`", found.loc),))
         return tree.VarPlace(found.ty, loc, found)
     if isinstance(found, CaughtError):
         return b.error("K0604", node, f"`{node.id}` is an error: use `{node.id}.code`",
@@ -241,6 +253,10 @@ def unknown(b: Body, node: ast.Name) -> None:
     mine = isinstance(owner, t.StructType | t.BitsType) and (
         name in owner.fields or classes.method(b.cx, owner, name))
     hint = f"write `self.{name}`, as in Python" if mine else ""
+    if name == "self":
+        hint = ("a @staticmethod has no `self`: leave @staticmethod out, or pass what it needs"
+                if owner is not None else "`self` is the first parameter of a method: pass what "
+                "the function needs")
     b.cx.unknown(b.scope, node, name, tuple(b.frame.names), hint)
 
 
@@ -283,6 +299,8 @@ def _vocabulary_help(name: str) -> str:
 
 def function_ref(b: Body, node: ast.expr, made: tree.Function) -> tree.Expr:
     """The address of a function."""
+    if functions.is_wrong(made):
+        return b.poison(node)
     ty = functions.type_of(made)
     b.effects.functions[made.symbol] = made
     b.effects.address_taken.append((ty.name, made.symbol))
@@ -319,11 +337,20 @@ def _attribute(b: Body, node: ast.Attribute, want: t.Type | None) -> tree.Expr:
         base_meaning = b.cx.resolve(b.scope, root)
         if isinstance(base_meaning, ModuleDecl):
             names = tuple(base_meaning.names)
+            if not first(b, base_meaning, node.attr, names, node):
+                return b.poison(node)
             return b.error("K0203", node, f"module `{base_meaning.name}` has no name "
                            f"`{node.attr}`", help=among(node.attr, names))
         if typeexpr.names_type(b.cx, b.scope, root):
             return _type_attribute(b, node)
     return member(b, node, access(b, root))
+
+
+def first(b: Body, owner: Any, name: str, names: tuple[str, ...], node: ast.AST) -> bool:
+    """Whether to say that `owner` lacks a name: once, or, where it is misspelt, in each function.
+    """
+    where = item_of(b.scope.module, node) if nearest(name, names) else 0
+    return b.cx.first("no such member", owner, name, where)
 
 
 def is_local(b: Body, node: ast.expr) -> bool:
@@ -334,11 +361,23 @@ def is_local(b: Body, node: ast.expr) -> bool:
         node.id in b.frame.names or node.id in b.frame.stored)
 
 
+def vocabulary_name(b: Body, node: ast.expr) -> str:
+    """The vocabulary's name for `node` (kprintf, panic, ...), or ""."""
+    if is_local(b, node):
+        return ""
+    meaning = b.cx.resolve(b.scope, node)
+    return meaning.made if isinstance(meaning, Vocabulary) else ""
+
+
 def _type_attribute(b: Body, node: ast.Attribute) -> tree.Expr:
     ty = typeexpr.resolve(b.cx, b.scope, node.value)
+    if isinstance(ty, t.NominalType) and ty.excuses(node.attr):
+        return b.poison(node)
     if isinstance(ty, t.EnumType):
         if node.attr in ty.members:
             return tree.Const(ty, b.loc(node), ty.members[node.attr])
+        if not first(b, ty, node.attr, tuple(ty.members), node):
+            return b.poison(node)
         return b.error("K0203", node, f"`{ty.name}` has no member `{node.attr}`",
                        help=among(node.attr, tuple(ty.members)))
     if isinstance(ty, t.IntType) and node.attr in ("MAX", "MIN"):
@@ -349,19 +388,23 @@ def _type_attribute(b: Body, node: ast.Attribute) -> tree.Expr:
                    help="methods are called on an object")
 
 
-def member(b: Body, node: ast.Attribute, base: tree.Expr) -> tree.Expr:
-    """`base.attr`."""
+def member(b: Body, node: ast.Attribute, base: tree.Expr, kind: str = "field") -> tree.Expr:
+    """`base.attr`; `kind`: what it is used as."""
     name, loc = node.attr, b.loc(node)
     if base.ty is t.POISON:
         return b.poison(node)
     if isinstance(base, Register) and isinstance(base.ty, t.BitsType):
         field = base.ty.fields.get(name)
-        if field is not None:
+        if field is not None and not base.ty.excuses(name):
             return RegisterBits(base, field, loc)
     if isinstance(base.ty, t.MmioType):
+        if base.ty.regs.excuses(name):
+            return b.poison(node)
         found = base.ty.regs.registers.get(name)
         if found is not None:
             return Register(b.load(base), found, None, loc)
+        if not first(b, base.ty.regs, name, tuple(base.ty.regs.registers), node):
+            return b.poison(node)
         return b.error("K0203", node, f"`{base.ty.regs.name}` has no register `{name}`",
                        help=among(name, tuple(base.ty.regs.registers)))
     place = storage(b, base, node)
@@ -372,7 +415,7 @@ def member(b: Body, node: ast.Attribute, base: tree.Expr) -> tree.Expr:
             not ty.is_aggregate and not isinstance(ty, t.BitsType)):
         return place                       # what a Ptr to a scalar points to
     if isinstance(ty, t.StructType | t.BitsType):
-        if not require_layout(b, ty, node):
+        if not require_layout(b, ty, node) or ty.excuses(name):
             return b.poison(node)
         field = ty.fields.get(name)
         if field is not None:
@@ -383,13 +426,19 @@ def member(b: Body, node: ast.Attribute, base: tree.Expr) -> tree.Expr:
             return tree.FieldPlace(field.ty, loc, place, field)       # type: ignore[arg-type]
         found = classes.method(b.cx, ty, name)
         if found is not None:
-            if any(n == "property" for n, _, _ in classes.decorators(
-                    b.cx, classes.scope_of(b.cx, ty), found.node)):
+            scope = classes.scope_of(b.cx, ty)
+            marks = [n for n, _, _ in classes.decorators(b.cx, scope, found.node)]
+            if "property" in marks:
                 return calls.method(b, node, place, found, [], [])
+            if "" in marks:                     # it may have been to be one
+                return b.poison(node)
             return b.error("K0321", node, f"method `{name}` is not called",
                            help=f"write `{ast.unparse(node)}(...)`")
-        return b.error("K0203", node, f"`{ty.name}` has no field `{name}`",
-                       help=nearest(name, (*ty.fields, *ty.methods)) or members_of(ty),
+        if not first(b, ty, name, (*ty.fields, *ty.methods), node):
+            return b.poison(node)
+        near = nearest(name, (*ty.fields, *ty.methods))
+        return b.error("K0203", node, f"`{ty.name}` has no {kind} `{name}`",
+                       help=near or (members_of(ty) if kind == "field" else _methods_of(ty)),
                        notes=_declared_here(b, ty))
     if isinstance(ty, t.SliceType) and name == "data":
         if not b.scope.module.unsafe:
@@ -397,6 +446,8 @@ def member(b: Body, node: ast.Attribute, base: tree.Expr) -> tree.Expr:
                            help="pass the slice itself: it has the length with it")
         return tree.SliceData(t.mptr(ty.elem), loc, b.load(place))
     if isinstance(ty, t.UnionType):
+        if not b.cx.first("in a union", b.function, path_of(place)):
+            return b.poison(node)
         return b.error("K0322", node, f"`{ty.name}` may hold any of its structs",
                        help="look which with `match`")
     if isinstance(ty, t.AtomicType):
@@ -412,6 +463,17 @@ def members_of(ty: t.StructType | t.BitsType) -> str:
     if not names:
         return "it has no fields; each is declared in the class: `name: type`"
     return f"its fields are {', '.join(names[:12])}{', ...' * (len(names) > 12)}"
+
+
+def _methods_of(ty: t.StructType | t.BitsType) -> str:
+    names = list(ty.methods)
+    while isinstance(ty, t.StructType) and ty.base is not None:
+        ty = ty.base
+        names += ty.methods
+    if not names:
+        return (f"`{ty.name}` has none: write `def name(self) -> None:` in the class, or a "
+                "function that takes a `Ptr` to it")
+    return f"its methods are {', '.join(names[:12])}{', ...' * (len(names) > 12)}"
 
 
 def _declared_here(b: Body, ty: t.NominalType) -> tuple[tuple[str, Any], ...]:
@@ -430,6 +492,8 @@ def _no_attribute(b: Body, ty: t.Type, name: str, node: ast.Attribute) -> str:
         return "write the loop, or see kernel/lib"
     if name in ("startswith", "endswith"):
         return f"compare a slice: `len({text}) >= n and {text}[:n] == ...`"
+    if name == "format":
+        return "print it so: kprintf(f\"n = {n:>8}\\n\")"
     if name == "copy":
         return "write `to.copy_from(from)`"
     if ty is t.STR:
@@ -455,6 +519,8 @@ def storage(b: Body, base: tree.Expr, node: ast.AST) -> tree.Expr | None:
             at = node.value if isinstance(node, ast.Attribute | ast.Subscript) else node
             b.error("K0401", at, f"this `{pointer.ty.name}` may be null", "may be null here",
                     help=_null_help(b, base), notes=_null_notes(b, base))
+            if (path := path_of(base)) is not None:
+                b.know(path)                    # said once
             return None
         return tree.Deref(pointer.ty.elem, pointer.loc, pointer)   # type: ignore[attr-defined]
     if isinstance(ty, t.MPtrType):
@@ -606,14 +672,17 @@ def _bound(b: Body, node: ast.expr | None, whole: tree.Expr) -> tree.Expr | None
 def _walrus(b: Body, node: ast.NamedExpr, want: t.Type | None) -> tree.Expr:
     name = node.target.id
     made = value(b, node.value, want)
-    if made.ty is t.POISON:
-        return made
     var = b.frame.names.get(name)
+    if made.ty is t.POISON:
+        b.know(var if isinstance(var, tree.Var) else b.declare(name, t.POISON, node.target))
+        return made
     if made.ty is t.LITERAL and isinstance(var, tree.Var):
         made = b.coerce(made, var.ty, node.value)
     if made.ty is t.LITERAL or made.ty.is_aggregate or isinstance(made.ty, t.VoidType):
         hint = (f"say it: `{name} := u32({ast.unparse(node.value)})`" if made.ty is t.LITERAL
                 else "assign it in a statement of its own")
+        if not isinstance(var, tree.Var):
+            b.know(b.declare(name, t.POISON, node.target))
         return b.error("K0310", node, f"`{name} :=` needs a value of a known scalar type",
                        help=hint)
     if not isinstance(var, tree.Var):

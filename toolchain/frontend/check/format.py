@@ -25,6 +25,8 @@ def printing(b: Body, node: ast.Call, sink: str) -> None:
     if len(node.args) != 1 or node.keywords:
         b.error("K0335", node, f"`{sink}` takes one f-string",
                 help=f'for example `{sink}(f"x = {{x}}\\n")`')
+        if sink == "panic":
+            b.flow = None
         return
     made = pieces(b, node.args[0])
     b.out.append(tree.Print(b.loc(node), sink, made))

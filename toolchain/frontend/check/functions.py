@@ -38,12 +38,14 @@ class Signature(Pending):
 
     `defaults`: parameter name to expression.  `erased`: parameters that are types (`Type[T]`).
     `names`: all parameters in order, erased ones too.  `yields`: the element of a generator.
+    `uncounted`: it was declared with `*`, so that nothing is said of what calls pass.
     """
 
     defaults: dict[str, ast.expr] = field(default_factory=dict)
     erased: dict[str, t.Type] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)
     yields: t.Type | None = None
+    uncounted: bool = False
 
 
 def declared(cx: Context, decl: FunctionDecl) -> tree.Function | None:
@@ -137,6 +139,12 @@ def type_of(function: tree.Function) -> t.FnType:
     return t.fn(tuple(p.ty for p in function.params), function.result, function.throws)
 
 
+def is_wrong(function: tree.Function) -> bool:
+    """Whether its type is not known, since part of its signature was reported."""
+    return function.attrs.unknown or function.result is t.POISON or any(
+        p.ty is t.POISON for p in function.params)
+
+
 def is_generator(node: ast.FunctionDef) -> bool:
     """Whether the body yields."""
     return any(isinstance(part, ast.Yield | ast.YieldFrom) for part in ast.walk(node))
@@ -223,17 +231,17 @@ def _sign(cx: Context, decl: FunctionDecl, scope: Scope, name: str, owner: t.Nom
     node: ast.FunctionDef = decl.node
     scope = Scope(scope.module, dict(scope.env), scope.trail)
     args = node.args
-    if args.vararg or args.kwarg or args.posonlyargs:
-        bad = args.vararg or args.kwarg or args.posonlyargs[0]
-        cx.error("K0106", scope, bad, "parameters are named and counted: no `*` here",
+    starred = [a for a in (args.vararg, args.kwarg, *args.posonlyargs) if a is not None]
+    if starred:
+        cx.error("K0106", scope, starred[0], "parameters are named and counted: no `*` here",
                  help="pass a Slice, or a struct")
-        return None
     function = tree.Function(f"{decl.module.name}.{symbol or name}", name, decl.module.name, [],
                              t.VOID, False, tree.Attrs(), scope.loc(node), owner=owner,
                              doc=ast.get_docstring(node) or "", end_line=node.end_lineno or 0,
                              is_instance=instance or bool(owner and scope.env))
-    made = Signature(function, node, scope)
+    made = Signature(function, node, scope, uncounted=bool(starred))
     _parameters(cx, made, owner, decl)
+    function.params += [tree.Var(a.arg, t.POISON, "param", scope.loc(a)) for a in starred]
     _result(cx, made)
     _attributes(cx, made, decl)
     cx.bodies[function.symbol] = made
@@ -244,20 +252,31 @@ def _parameters(cx: Context, made: Signature, owner: t.NominalType | None, decl:
                 ) -> None:
     """Fill in the parameters; one that is wrong is POISON, so that the body is still checked."""
     scope, node = made.scope, made.node
-    static = any(n == "staticmethod" for n, _, _ in classes.decorators(cx, scope, node))
+    marks = [name for name, _, _ in classes.decorators(cx, scope, node)]
+    static = "staticmethod" in marks
     args = node.args.args + node.args.kwonlyargs
+    defaults = made.defaults
+    for arg, default in zip(reversed(node.args.args), reversed(node.args.defaults), strict=False):
+        defaults[arg.arg] = default
+    for arg, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
+        if default is not None:
+            defaults[arg.arg] = default
     seen: set[str] = set()
     if owner is not None and not static and (not args or (
             args[0].arg != "self" and args[0].annotation is not None)):
-        _no_self(cx, made, owner)
+        static = made.uncounted = "" in marks       # of which one may have said so
+        if not static:
+            _no_self(cx, made, owner)
     untyped = [a for n, a in enumerate(args) if a.annotation is None and (
-        n or owner is None or static)]
+        n or owner is None or (static and a.arg != "cls"))]
     for position, arg in enumerate(args):
         if arg.arg in seen:
             continue
         seen.add(arg.arg)
         made.names.append(arg.arg)
-        if position == 0 and owner is not None and not static and (
+        if position == 0 and static and arg.arg == "cls" and arg.annotation is None:
+            ty, made.uncounted = t.POISON, True         # @classmethod was reported
+        elif position == 0 and owner is not None and not static and (
                 arg.arg == "self" or arg.annotation is None):
             ty = t.ptr(owner) if isinstance(owner, t.StructType) else owner
         elif arg.annotation is None:
@@ -275,6 +294,9 @@ def _parameters(cx: Context, made: Signature, owner: t.NominalType | None, decl:
             continue
         else:
             ty = typeexpr.resolve(cx, scope, arg.annotation)
+        if (default := defaults.get(arg.arg)) is not None and isinstance(
+                default, ast.Constant) and default.value is None:
+            ty = _none_by_default(cx, scope, arg, default, ty)
         if ty.is_aggregate:
             hint = (f"`{arg.arg}: Slice[{ty.elem.name}]`" if isinstance(ty, t.ArrayType)
                     else f"`{arg.arg}: Ptr[{ty.name}]`")
@@ -286,12 +308,20 @@ def _parameters(cx: Context, made: Signature, owner: t.NominalType | None, decl:
                      help="leave it out, or give it a type with values")
             ty = t.POISON
         made.function.params.append(tree.Var(arg.arg, ty, "param", scope.loc(arg)))
-    for arg, default in zip(node.args.args[len(node.args.args) - len(node.args.defaults):],
-                            node.args.defaults, strict=True):
-        made.defaults[arg.arg] = default
-    for arg, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
-        if default is not None:
-            made.defaults[arg.arg] = default
+
+
+def _none_by_default(cx: Context, scope: Scope, arg: ast.arg, default: ast.expr, ty: t.Type,
+                     ) -> t.Type:
+    """The type of a parameter that begins as None; POISON after a report that it cannot."""
+    if ty is t.POISON or isinstance(ty, t.MPtrType | t.UserPtrType) or (
+            isinstance(ty, t.PtrType) and ty.nullable):
+        return ty
+    cx.error("K0308", scope, default, f"expected `{ty.name}` for the default of `{arg.arg}`, found "
+             "`None`", help=f"a `{ty.name}` is never null: declare it `{ty.name} | None`"
+             if isinstance(ty, t.PtrType) else
+             "only `Ptr[T] | None` has a null: give a number that stands for none, or write two "
+             "functions")
+    return t.POISON
 
 
 def _no_self(cx: Context, made: Signature, owner: t.NominalType) -> None:
@@ -301,6 +331,7 @@ def _no_self(cx: Context, made: Signature, owner: t.NominalType) -> None:
     cx.error("K0217", made.scope, node, f"method `{node.name}` needs its `self`",
              help=f"write `def {node.name}(self{rest})`, or mark it @staticmethod")
     ty = t.ptr(owner) if isinstance(owner, t.StructType) else owner
+    made.uncounted = True
     made.names.append("self")
     made.function.params.append(tree.Var("self", ty, "param", made.scope.loc(node)))
 
@@ -317,6 +348,7 @@ def _erased(cx: Context, scope: Scope, note: ast.expr) -> t.Type | None:
 def _result(cx: Context, made: Signature) -> None:
     scope, node, function = made.scope, made.node, made.function
     function.result = t.POISON
+    made.yields = t.POISON if is_generator(node) else None
     if node.returns is None:
         if any(p.ty is t.POISON for p in function.params):
             return                          # reported with the parameters
@@ -325,15 +357,17 @@ def _result(cx: Context, made: Signature) -> None:
         return
     note = node.returns
     if is_generator(node):
-        meaning = cx.resolve(scope, note.value) if isinstance(note, ast.Subscript) else None
-        made.yields = t.POISON
-        if not isinstance(meaning, Vocabulary) or meaning.made != "Iterator":
-            made.yields = t.POISON
+        head = note.value if isinstance(note, ast.Subscript) else note
+        meaning = cx.resolve(scope, head)
+        if isinstance(head, ast.Name) and meaning is None:
+            cx.unknown(scope, head, head.id)
+        elif not isinstance(note, ast.Subscript) or not isinstance(meaning, Vocabulary) or (
+                meaning.made != "Iterator"):
             cx.error("K0218", scope, note, "a generator's result is `Iterator[T]`",
                      help="a function with `yield` is `@inline` and `-> Iterator[u32]`, used in a "
                           "`for`")
-            return
-        made.yields = typeexpr.resolve(cx, scope, note.slice)      # type: ignore[union-attr]
+        else:
+            made.yields = typeexpr.resolve(cx, scope, note.slice)  # type: ignore[union-attr]
         return
     result = typeexpr.resolve(cx, scope, note)
     if result is t.POISON or not classes.complete(cx, result, scope, note):
@@ -352,7 +386,9 @@ def _attributes(cx: Context, made: Signature, decl: FunctionDecl) -> None:
     attrs = function.attrs
     for name, call, expr in classes.decorators(cx, scope, node):
         args = call.args if call else []
-        if name in ("inline", "noinline", "naked", "interrupt", "cold", "wrapping", "may_block",
+        if not name:
+            attrs.unknown = True
+        elif name in ("inline", "noinline", "naked", "interrupt", "cold", "wrapping", "may_block",
                     "no_block", "forbids_blocking", "upcall"):
             setattr(attrs, name, True)
         elif name == "throws":
@@ -385,7 +421,7 @@ def _attributes(cx: Context, made: Signature, decl: FunctionDecl) -> None:
         cx.error("K0219", scope, node, f"`{node.name}` is not what the CPU calls at an interrupt",
                  help="an @interrupt function takes a `Ptr[Frame]`, where Frame is a @struct of "
                  "what the CPU pushes, perhaps a u64 (the error code), and returns nothing")
-    if made.yields not in (None, t.POISON) and not attrs.inline:
+    if made.yields not in (None, t.POISON) and not attrs.inline and not attrs.unknown:
         cx.error("K0218", scope, node, f"generator `{node.name}` must be @inline",
                  help="its body is expanded into the loop that uses it; nothing is allocated")
 
@@ -415,13 +451,16 @@ def _text(cx: Context, scope: Scope, expr: ast.expr, name: str, args: list[ast.e
 def _implements(cx: Context, made: Signature, expr: ast.expr, args: list[ast.expr]) -> None:
     scope = made.scope
     target = cx.resolve(scope, args[0]) if len(args) == 1 else None
+    if target is None and len(args) == 1 and isinstance(args[0], ast.Name):
+        cx.unknown(scope, args[0], args[0].id)
+        return
     upcall = signature(cx, target) if isinstance(target, FunctionDecl) else None
     if upcall is None or not upcall.function.attrs.upcall:
         cx.error("K0220", scope, expr, "@implements names an @upcall",
                  help="for example `@implements(trap.page_fault)`")
         return
     want, have = type_of(upcall.function), type_of(made.function)
-    if want is not have:
+    if want is not have and not is_wrong(made.function) and not is_wrong(upcall.function):
         cx.error("K0220", scope, made.node,
                  f"`{made.function.name}` does not have the signature of the upcall",
                  f"this is `{have.name}`",

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import ast
 
-from toolchain.diagnostics import Diagnostic, Sink
+from toolchain.diagnostics import Diagnostic
 from toolchain.frontend import types as t
 from toolchain.frontend.check import classes, functions, stmt, vocabulary
 from toolchain.frontend.check.body import Body, stored_names
@@ -57,19 +57,16 @@ def check_class(cx: Context, decl: Class) -> None:
 
 def _types(cx: Context, decl: FunctionDecl, bound: set[str]) -> None:
     """Check a body whose type variables could be anything."""
-    sink, said, cx.sink, cx.said = cx.sink, cx.said, Sink(), set()
     symbol = f"{decl.module.name}.{decl.name}"
     before = cx.bodies.get(symbol)
-    try:
+    with cx.aside() as found:
         made = functions._sign(cx, decl, Scope(decl.module, dict.fromkeys(bound, t.POISON)),
                                decl.name, None)
         if made is not None and not (made.function.attrs.extern or made.function.attrs.upcall):
             _body(cx, made)
-    finally:
-        found, cx.sink, cx.said = cx.sink, sink, said
-        cx.bodies.pop(symbol, None)
-        if before is not None:
-            cx.bodies[symbol] = before
+    cx.bodies.pop(symbol, None)
+    if before is not None:
+        cx.bodies[symbol] = before
     for diagnostic in found.diagnostics:
         if not _inside(diagnostic, decl) or (
                 diagnostic.severity == "error" and diagnostic.code.startswith(_SAID)

@@ -35,6 +35,8 @@ def conversion(have: t.Type, want: t.Type, b: Body, node: ast.AST) -> str:
         return f"write `bits_of({text})` for the number behind it"
     if isinstance(want, t.EnumType) and isinstance(have, t.IntType | t.LiteralType):
         return f"write `{want.name}.NAME`, or `{want.name}({text})` (traps if it is no member)"
+    if isinstance(want, t.NewtypeType) and isinstance(have, t.NewtypeType):
+        return "the physical map of kernel/mem converts between them"
     if isinstance(want, t.NewtypeType):
         return f"write `{want.name}({text})` if it is one"
     if isinstance(have, t.NewtypeType) and isinstance(want, t.IntType):
@@ -43,7 +45,9 @@ def conversion(have: t.Type, want: t.Type, b: Body, node: ast.AST) -> str:
         return character(node) or "text is bytes: `text[i]` is one of them"
     if isinstance(have, t.PtrType) and want is have.elem and want.is_scalar and not have.nullable:
         return f"copy it out: `value: {want.name} = ...` and `copy(value, {text})`"
-    if want is t.BOOL and isinstance(have, t.IntType | t.LiteralType):
+    if want is t.BOOL and have is t.LITERAL:
+        return "a bool is `True` or `False`"
+    if want is t.BOOL and isinstance(have, t.IntType):
         return f"write `{text} != 0`"
     if have is t.BOOL and isinstance(want, t.IntType):
         return f"write `{want.name}({text})`"
@@ -109,6 +113,8 @@ def comparison(left: t.Type, right: t.Type, left_node: ast.AST, right_node: ast.
     if t.STR in both and (isinstance(left, t.IntType) or isinstance(right, t.IntType)):
         return character(right_node if right is t.STR else left_node) or (
             "text is compared with text")
+    if isinstance(odd, t.SliceType) and odd.elem is t.U8 and character(odd_node):
+        return character(odd_node)
     if t.BOOL in both:
         return "a bool is no number: test it itself, `if flag:`"
     return _as_value(odd, text) or ("convert one to the type of the other, or compare a field, "
@@ -131,9 +137,13 @@ def combination(left: t.Type, right: t.Type, left_node: ast.AST, right_node: ast
         return "`bits_of(x)` is the number behind an enum"
     if t.BOOL in (left, right):
         return "a bool is no number: `u32(flag)` is 0 or 1"
+    if isinstance(left, t.TupleType) or isinstance(right, t.TupleType):
+        text = ast.unparse(left_node if isinstance(left, t.TupleType) else right_node)
+        return f"it is several values: name each, `a, b = {text}`, or take one, `{text}[0]`"
     if isinstance(left, t.PtrType):
         return "pointers have no arithmetic; index a Slice, or an MPtr in an unsafe module"
-    return _as_value(left, ast.unparse(left_node)) or _as_value(right, ast.unparse(right_node))
+    return _as_value(left, ast.unparse(left_node)) or _as_value(
+        right, ast.unparse(right_node)) or "an operator joins two values of one type"
 
 
 def _as_value(ty: t.Type, text: str) -> str:
@@ -147,6 +157,7 @@ def _as_value(ty: t.Type, text: str) -> str:
 
 def character(node: ast.AST) -> str:
     """How to write the number of a one-character literal, or ""."""
-    if isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) == 1:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes) and (
+            len(node.value) == 1):
         return f"a character is a number: `ord({ast.unparse(node)})`"
     return ""

@@ -119,17 +119,15 @@ def for_(b: Body, node: ast.For) -> None:
     if generator is not None:
         counter = b.temp(t.U64, tree.Const(t.U64, b.loc(node), 0), b.loc(node), "n") if counted \
             else None
-        if generator[0] is not None:
-            _expand(b, node, *generator, counter)
+        if generator[0] is None or not _expand(b, node, *generator, counter):
+            _wrong(b, node)
         return
     saved, b.out = b.out, []
     b.forget_changes(node.body)
     source = _source(b, node.iter, _target_type(b, node.target))
     if source is None:
         b.out = saved
-        _poison_targets(b, node.target)
-        target = Target(tree.Label(), tree.Label())
-        _body(b, node.body, target)
+        _wrong(b, node)
         return
     start = b.fork()
     label = tree.Label("for")
@@ -146,6 +144,15 @@ def for_(b: Body, node: ast.For) -> None:
     b.out.append(tree.While(b.loc(node), source.cond, body, source.step, other, label))
 
 
+def _wrong(b: Body, node: ast.For) -> None:
+    """The rest of a loop over something that was reported."""
+    start = b.fork()
+    _poison_targets(b, node.target)
+    _body(b, node.body, Target(tree.Label(), tree.Label()))
+    b.flow = None if start is None else set(start)
+    stmt.block(b, node.orelse)
+
+
 def _is_enumerate(b: Body, node: ast.expr) -> bool:
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and (
         node.func.id == "enumerate" and not expr.is_local(b, node.func)
@@ -159,8 +166,9 @@ def _target_type(b: Body, target: ast.expr) -> t.Type | None:
 
 def _poison_targets(b: Body, target: ast.expr) -> None:
     for part in ast.walk(target):
-        if isinstance(part, ast.Name) and part.id not in b.frame.names:
-            b.know(b.declare(part.id, t.POISON, part))
+        if isinstance(part, ast.Name):
+            found = b.frame.names.get(part.id)
+            b.know(found if isinstance(found, tree.Var) else b.declare(part.id, t.POISON, part))
 
 
 def _bind_item(b: Body, target: ast.expr, item: tree.Expr) -> None:
@@ -363,6 +371,12 @@ def _reversed(b: Body, node: ast.Call, want: t.Type | None) -> Source | None:
 
 
 def _sequence(b: Body, node: ast.expr, backwards: bool) -> Source | None:
+    if isinstance(node, ast.Tuple):
+        b.error("K0333", node, "a tuple cannot be looped over",
+                help="make an array first: `items: Array[u32, "
+                f"{len(node.elts)}] = [{', '.join(map(ast.unparse, node.elts[:4]))}"
+                f"{', ...' * (len(node.elts) > 4)}]`")
+        return None
     made = expr.access(b, node)
     if isinstance(made.ty, t.PtrType) and isinstance(made.ty.elem, t.ArrayType | t.SliceType):
         made = expr.storage(b, made, node) or b.poison(node)
@@ -374,7 +388,10 @@ def _sequence(b: Body, node: ast.expr, backwards: bool) -> Source | None:
                     made.ty, t.StructType) or (isinstance(made.ty, t.PtrType) and isinstance(
                         made.ty.elem, t.StructType)) else
                 "a `for` runs over arrays, slices, range(...) and generators")
-        b.error("K0333", node, f"`{made.ty.name}` cannot be looped over", help=hint)
+        inner = made.ty.elem if isinstance(made.ty, t.PtrType) else made.ty
+        if not isinstance(inner, t.StructType) or (
+                not inner.excuses("__iter__") and b.cx.first("no loop", inner)):
+            b.error("K0333", node, f"`{made.ty.name}` cannot be looped over", help=hint)
         return None
     loc = b.loc(node)
     if isinstance(made.ty, t.ArrayType):
@@ -482,27 +499,29 @@ def _method_generator(b: Body, node: ast.Call, func: ast.Attribute,
 
 
 def _expand(b: Body, node: ast.For, made: Signature, first: list[tree.Expr], call: ast.expr,
-            counter: tree.Var | None) -> None:
-    """Put the generator's body in place of the loop."""
+            counter: tree.Var | None) -> bool:
+    """Put the generator's body in place of the loop; False after a report."""
     loc = b.loc(node)
     symbol = made.function.symbol
+    owner = made.function.owner
+    if made.yields is None and owner is not None and "__next__" in owner.wrong:
+        return False                    # a Python iterator was reported
     if made.yields is None:
         b.error("K0333", call, f"`{made.function.name}` is no generator",
                 help="what a `for` runs over yields: `@inline`, `-> Iterator[T]`, with a `yield`")
-        return
+        return False
     if symbol in b.expanding or len(b.expanding) >= EXPANSION_LIMIT:
         b.error("K0218", call, f"generator `{made.function.name}` is expanded inside itself",
                 help="a generator cannot use itself: write a loop with a stack of its own")
-        return
+        return False
     count = sum(isinstance(p, ast.Yield) for p in ast.walk(made.node))
     if count != 1:
         b.error("K0218", made.node, f"generator `{made.function.name}` has {count} yields",
                 help="one `yield` is expanded to the loop's body; gather the cases before it")
-        return
+        return False
     args = _arguments(b, call, made, first)
     if args is None:
-        _poison_targets(b, node.target)
-        return
+        return False
     saved, b.out = b.out, []
     b.forget_changes(node.body)
     frame = Frame(made.scope, stored=stored_names(made.node))
@@ -525,6 +544,7 @@ def _expand(b: Body, node: ast.For, made: Signature, first: list[tree.Expr], cal
     inner, b.out = b.out, saved
     b.flow = b.merge(b.flow, *expansion.target.breaks)
     b.out.append(tree.Block(loc, inner, expansion.target.break_label))
+    return True
 
 
 def _arguments(b: Body, node: ast.expr, made: Signature, first: list[tree.Expr],
@@ -548,15 +568,15 @@ def yielded(b: Body, node: ast.Yield) -> None:
         return
     loc = b.loc(node)
     item = expr.converted(b, node.value, expansion.element, "what is yielded")
-    if item.ty is t.POISON:
-        _poison_targets(b, expansion.node.target)
-        return
     generator_frame, b.frame = b.frame, expansion.frame
     expanding, b.expanding = b.expanding, expansion.outer
     saved, b.out = b.out, []
     target = expansion.target
     b.targets.append(target)
-    _bind_item(b, expansion.node.target, _numbered(b, expansion.counter, item))
+    if item.ty is t.POISON:
+        _poison_targets(b, expansion.node.target)
+    else:
+        _bind_item(b, expansion.node.target, _numbered(b, expansion.counter, item))
     body = b.out + stmt.block(b, expansion.node.body)
     b.targets.pop()
     b.out, b.frame, b.expanding = saved, generator_frame, expanding

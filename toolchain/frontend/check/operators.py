@@ -103,7 +103,8 @@ def both_literal(left: tree.Expr, right: tree.Expr) -> bool:
 
 def _no_operator(b: Body, node: ast.AST, op: str) -> tree.Expr:
     hint = {"div": "`//` divides integers, rounding down",
-            "pow": "multiply, or shift: `1 << n`"}.get(op, "")
+            "pow": "multiply, or shift: `1 << n`"}.get(
+                op, "there are + - * // % & | ^ << and >>")
     return b.error("K0327", node, f"`{_SIGNS[op]}` does not exist for run-time integers",
                    help=hint)
 
@@ -129,6 +130,8 @@ def _fold(b: Body, node: ast.AST, op: str, left: Any, right: Any) -> tree.Expr:
 def _shift(b: Body, node: ast.AST, op: str, left: tree.Expr, right: tree.Expr,
            left_node: ast.AST, right_node: ast.AST, want: t.Type | None) -> tree.Expr:
     if left.ty is t.LITERAL:
+        if want is t.POISON:
+            return b.poison(node)
         if not isinstance(want, t.IntType):
             return b.error("K0310", left_node, "this number needs a type",
                            help=f"for example `u64({ast.unparse(left_node)})`")  # type: ignore

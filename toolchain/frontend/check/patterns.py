@@ -51,21 +51,13 @@ def match(b: Body, node: ast.Match) -> None:
     setup, b.out = b.out, saved
     if subject is None:
         for part in node.cases:
-            b.flow = set(v for v in b.frame.names.values() if isinstance(v, tree.Var))
-            _poison_names(b, part.pattern)
-            stmt.block(b, part.body)
+            _look_at(b, part.pattern)
+        _wrong(b, [(Case(wrong=True), part) for part in node.cases])
         return
     b.out.extend(setup)
     cases = [(_pattern(b, subject, c.pattern), c) for c in node.cases]
     if any(c.wrong for c, _ in cases):
-        start = b.fork()
-        for case, part in cases:
-            b.flow = None if start is None else set(start)
-            for where, name, value in case.names:
-                if name not in b.frame.names:
-                    b.know(b.declare(name, value.ty, where))
-            _poison_names(b, part.pattern)
-            stmt.block(b, part.body)
+        _wrong(b, cases)
         return
     _check_reached(b, subject, cases)
     exhaustive = _exhaustive(b, node, subject, cases)
@@ -75,11 +67,37 @@ def match(b: Body, node: ast.Match) -> None:
         _chain(b, node, subject, cases)
 
 
+def _wrong(b: Body, cases: list[tuple[Case, ast.match_case]]) -> None:
+    """The rest of a match of which something was reported."""
+    start, ends = b.fork(), []
+    for case, part in cases:
+        b.flow = None if start is None else set(start)
+        for where, name, value in case.names:
+            if name not in b.frame.names:
+                b.know(b.declare(name, value.ty, where))
+        _poison_names(b, part.pattern)
+        if part.guard is not None:
+            b.assume(conditions.condition(b, part.guard)[1])
+        stmt.block(b, part.body)
+        ends.append(b.flow)
+    b.flow = b.merge(*ends)
+
+
+def _look_at(b: Body, pattern: ast.pattern) -> None:
+    """Report what is wrong in a pattern, whatever it is compared with."""
+    for part in ast.walk(pattern):
+        if isinstance(part, ast.MatchValue):
+            expr.value(b, part.value, t.POISON)
+        elif isinstance(part, ast.MatchClass):
+            typeexpr.resolve(b.cx, b.scope, part.cls)
+
+
 def _poison_names(b: Body, pattern: ast.pattern) -> None:
     """What a wrong pattern would bind is not reported again where it is used."""
     for part in ast.walk(pattern):
-        if isinstance(part, ast.MatchAs) and part.name and part.name not in b.frame.names:
-            b.know(b.declare(part.name, t.POISON, part))
+        if isinstance(part, ast.MatchAs) and part.name:
+            found = b.frame.names.get(part.name)
+            b.know(found if isinstance(found, tree.Var) else b.declare(part.name, t.POISON, part))
 
 
 def _subject(b: Body, node: ast.expr) -> Subject | None:
@@ -106,7 +124,9 @@ def _subject(b: Body, node: ast.expr) -> Subject | None:
     value = expr.read(b, made, node)
     if not isinstance(ty, t.IntType | t.EnumType | t.BoolType | t.SliceType | t.NewtypeType):
         b.error("K0346", node, f"`match` does not look into `{ty.name}`",
-                help="it takes integers, enums, bools, bytes and Unions")
+                help=f"test it: `if {ast.unparse(node)} is None:`" if isinstance(
+                    ty, t.PtrType) and ty.nullable else
+                "it takes integers, enums, bools, bytes and Unions")
         return None
     held = b.temp(ty, value, loc, "match")
     load = tree.Load(ty, loc, tree.VarPlace(ty, loc, held))
@@ -134,7 +154,9 @@ def _pattern(b: Body, subject: Subject, node: ast.pattern) -> Case:
         case ast.MatchClass():
             return _variant(b, subject, node)
     b.error("K0346", node, f"this pattern does not match a `{subject.ty.name}`",
-            help="patterns are constants, `A | B`, `Variant(field=name)` and `_`")
+            help="patterns are constants, `A | B`, `Variant(field=name)` and `_`" if not isinstance(
+                node, ast.MatchSequence) else "elements are looked at one by one, with `if`"
+            if isinstance(subject.ty, t.SliceType) else "several values are `case 1 | 2:`")
     return Case(wrong=True)
 
 
@@ -177,6 +199,7 @@ def _value(b: Body, subject: Subject, node: ast.expr) -> Case:
                 made.ty, t.IntType) and subject.ty.holds(made.value):
             return Case([made.value])
         b.error("K0346", node, f"this is not a constant of `{subject.ty.name}`",
+                "" if made.ty is subject.ty else f"this is `{made.ty.name}`",
                 help="a case is a value known at compile time, of the type that is looked at")
         return Case(wrong=True)
     return Case([made.value])
@@ -204,9 +227,12 @@ def _variant(b: Body, subject: Subject, node: ast.MatchClass) -> Case:
     pairs += list(zip(node.kwd_attrs, node.kwd_patterns, strict=True))
     for name, part in pairs:
         field_ = ty.fields.get(name)                                  # type: ignore[attr-defined]
+        if ty.excuses(name):                                          # type: ignore[attr-defined]
+            return Case(wrong=True)
         if field_ is None:
-            b.error("K0203", part, f"`{ty.name}` has no field `{name}`",
-                    help=expr.members_of(ty))                         # type: ignore[arg-type]
+            if expr.first(b, ty, name, tuple(ty.fields), part):       # type: ignore[attr-defined]
+                b.error("K0203", part, f"`{ty.name}` has no field `{name}`",
+                        help=expr.members_of(ty))                     # type: ignore[arg-type]
             return Case(wrong=True)
         if not isinstance(part, ast.MatchAs) or part.pattern is not None:
             b.error("K0346", part, "a field's pattern is a name or `_`",

@@ -11,6 +11,8 @@ from __future__ import annotations
 import ast
 import difflib
 import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -68,7 +70,7 @@ class Context:
         self.instances: dict[Any, Any] = {}        # (declaration, arguments) -> what was made
         self.comptime: dict[str, Any] = {}         # module name -> namespace of its @comptime code
         self.said: set[tuple[str, Loc]] = set()    # codes and places, for what instances repeat
-        self.missing: set[tuple[str, str]] = set()     # (module, name) of imports that are missing
+        self.mentioned: set[tuple[Any, ...]] = set()   # what first() was asked about
 
     def error(self, code: str, scope: Scope, node: ast.AST, message: str, label: str = "", *,
               help: str = "", notes: tuple[tuple[str, Loc | None], ...] = ()) -> None:
@@ -78,6 +80,22 @@ class Context:
             return
         trail = tuple((f"required by `{what}`", where) for what, where in scope.trail[:3])
         self.report(Diagnostic(code, message, loc, label, [*notes, *trail], help))
+
+    def first(self, *mistake: Any) -> bool:
+        """Whether a mistake is met for the first time: one that many places would show."""
+        known = mistake in self.mentioned
+        self.mentioned.add(mistake)
+        return not known
+
+    @contextmanager
+    def aside(self) -> Iterator[Sink]:
+        """What is reported meanwhile goes to the Sink given, and is not taken as said."""
+        saved = self.sink, self.said, self.mentioned
+        self.sink, self.said, self.mentioned = Sink(), set(), set(self.mentioned)
+        try:
+            yield self.sink
+        finally:
+            self.sink, self.said, self.mentioned = saved
 
     def report(self, diagnostic: Diagnostic) -> None:
         """Pass a diagnostic on."""
@@ -142,21 +160,41 @@ class Context:
                        notes=_local_notes(scope.locals[name]))
             return
         known = (*extra, *scope.env, *scope.module.names)
-        missing = known_elsewhere(name)
-        if missing.startswith("write `from kpy import"):        # one import mends all places
-            if (scope.module.name, name) in self.missing:
-                return
-            self.missing.add((scope.module.name, name))
-        self.error("K0202", scope, node, f"`{name}` is not declared", "not found in this scope",
-                   help=hint or missing or _as_method(scope.module, name)
-                   or nearest(name, known) or self._errno(name)
-                   or "declare it in this module, or import it")
+        instead = known_elsewhere(name)
+        mended = "" if hint else instead if instead.startswith("write `from kpy") else (
+            self._errno(name) or _as_parameter(name))
+        hint = hint or instead or _as_method(scope.module, name) or nearest(name, tuple(
+            k for k in known if k[:1].isupper() or not name[:1].isupper()))
+        if not mended and not hint:         # what mends all places at once is said once
+            mended = "declare it in this module, or import it"
+        where = 0 if mended else item_of(scope.module, node)
+        declared = ("unknown", scope.module.name, name, 0) in self.mentioned
+        if not declared and self.first("unknown", scope.module.name, name, where):
+            self.error("K0202", scope, node, f"`{name}` is not declared",
+                       "not found in this scope", help=mended or hint)
 
     def _errno(self, name: str) -> str:
         """Where an error number comes from; "" if `name` is none."""
         home = self.program.load(ERRNO) if re.fullmatch("E[A-Z0-9]+", name) and (
             self.program.find(ERRNO)) else None
         return f"write `from {ERRNO} import {name}`" if home and name in home.names else ""
+
+
+def item_of(module: ModuleDecl, node: ast.AST) -> int:
+    """The line where the function or module-level statement begins that `node` stands in."""
+    for statement in module.tree.body:
+        if statement.lineno <= node.lineno <= (statement.end_lineno or 0):   # type: ignore
+            inner = statement.body if isinstance(statement, ast.ClassDef) else []
+            return next((item.lineno for item in inner if isinstance(item, ast.FunctionDef)
+                         and item.lineno <= node.lineno <= (item.end_lineno or 0)),  # type: ignore
+                        statement.lineno)
+    return 0
+
+
+def _as_parameter(name: str) -> str:
+    """How a type variable is declared, if the name looks like one."""
+    return f"write `{name} = TypeVar(\"{name}\")` in the module" if re.fullmatch(
+        "[EKRSTUV]", name) else ""
 
 
 def _as_method(module: ModuleDecl, name: str) -> str:
@@ -173,10 +211,16 @@ def _local_notes(var: Any) -> tuple[tuple[str, Loc | None], ...]:
     return (("the variable is declared", loc),) if loc is not None else ()
 
 
-def nearest(name: str, known: tuple[str, ...]) -> str:
+def closest(name: str, known: Iterable[str]) -> str:
+    """The name that `name` may be a slip of, or ""."""
+    close = difflib.get_close_matches(name, list(known), 1, 0.65)
+    return close[0] if close else ""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
     """`did you mean ...?`, or ""."""
-    close = difflib.get_close_matches(name, known, 1, 0.6)
-    return f"did you mean `{close[0]}`?" if close else ""
+    close = closest(name, known)
+    return f"did you mean `{close}`?" if close else ""
 
 
 def among(name: str, known: tuple[str, ...]) -> str:
@@ -209,6 +253,7 @@ _ELSEWHERE = {
     "hasattr": "fields are known at compile time", "locals": "use a debugger: gdb knows them",
     "globals": "name the variable", "bytearray": "use `Array[u8, N]`",
     "memoryview": "use `Slice[u8]`", "complex": "the kernel has no floating point",
+    "Pointer": "write `Ptr[T]`", "pointer": "write `Ptr[T]`", "POINTER": "write `Ptr[T]`",
     "List": "use `Array[T, N]` for storage, `Slice[T]` for a parameter",
     "Sequence": "use `Slice[T]`", "Iterable": "use `Slice[T]`",
     "Dict": "use an Array, a radix or red-black tree of kernel/lib",

@@ -15,7 +15,6 @@ from toolchain.frontend import tree
 from toolchain.frontend import types as t
 from toolchain.frontend.check import (
     assign,
-    builtins,
     calls,
     classes,
     conditions,
@@ -85,7 +84,8 @@ def _global(b: Body, node: ast.Global) -> None:
             b.error("K0342", node, f"`{name}` is a constant",
                     notes=(("declared", meaning.loc),),
                     help=f"for a variable write `{name}: u32 = ...` in the module")
-        elif not isinstance(meaning, Variable) and not is_poisoned(meaning):
+        elif not isinstance(meaning, Variable) and not is_poisoned(meaning) and b.cx.first(
+                "unknown", b.scope.module.name, name, 0):
             b.error("K0202", node, f"there is no module variable `{name}`",
                     help=f"declare it in the module: `{name}: u32 = 0`")
         if isinstance(meaning, Variable):
@@ -104,7 +104,7 @@ def _expression(b: Body, node: ast.Expr) -> None:
         loops.yielded(b, inner)
         return
     if isinstance(inner, ast.Call):
-        name = builtins.vocabulary_name(b, inner.func)
+        name = expr.vocabulary_name(b, inner.func)
         if name in ("kprintf", "klog", "panic"):
             format.printing(b, inner, name)
             return
@@ -113,6 +113,7 @@ def _expression(b: Body, node: ast.Expr) -> None:
             return
     made = expr.value(b, inner)
     if made.ty is t.POISON:
+        b.unsure = b.unsure or isinstance(inner, ast.Call)
         return
     if isinstance(made, tree.Seq) and made.ty is t.VOID:
         b.out.extend(made.body)
@@ -173,8 +174,8 @@ def _return(b: Body, node: ast.Return) -> None:
     else:
         made = expr.converted(b, node.value, result, f"the result of `{b.function.name}`")
         _no_dangling(b, made, node.value)
-        if isinstance(made, tree.Place) and made.ty.is_aggregate and not isinstance(
-                made, tree.VarPlace | tree.Temp):
+        if isinstance(made, tree.Place) and made.ty.is_aggregate and result is made.ty and (
+                not isinstance(made, tree.VarPlace | tree.Temp)):
             made = calls.refuse_copy(b, made, node.value)
         if made.ty is not t.POISON:
             b.out.append(tree.Return(loc, made))
@@ -201,7 +202,7 @@ def _raise(b: Body, node: ast.Raise) -> None:
     if code is None:
         b.flow = None
         return
-    if b.handlers == 0 and not b.function.throws:
+    if b.handlers == 0 and not b.function.throws and not b.function.attrs.unknown:
         b.error("K0602", node, f"`{b.function.name}` raises but is not @throws",
                 help="mark it @throws; its callers then handle the error",
                 notes=(("declared", b.function.loc),))
@@ -226,7 +227,7 @@ def _error_code(b: Body, node: ast.Raise) -> tree.Expr | None:
             return None
         place = tree.VarPlace(t.I32, b.loc(node), caught.var)
         return tree.Load(t.I32, b.loc(node), place)
-    if isinstance(made, ast.Call) and builtins.vocabulary_name(b, made.func) == "Errno":
+    if isinstance(made, ast.Call) and expr.vocabulary_name(b, made.func) == "Errno":
         if len(made.args) != 1 or made.keywords:
             b.error("K0603", made, "`Errno` takes its code",
                     help="for example `raise Errno(ENOMEM)`")
@@ -242,6 +243,10 @@ def _error_code(b: Body, node: ast.Raise) -> tree.Expr | None:
                     help="0 would mean no error; the codes are in kernel/lib/errno.py")
             return None
         return None if code.ty is t.POISON else code
+    head = made.func if isinstance(made, ast.Call) else made
+    if isinstance(head, ast.Name) and head.id == "Errno" and b.cx.resolve(b.scope, head) is None:
+        expr.unknown(b, head)
+        return None
     b.error("K0602", node, "only `Errno(code)` can be raised",
             help="`raise Errno(ENOMEM)`; the codes are in kernel/lib/errno.py")
     return None
@@ -288,7 +293,10 @@ def _handler(b: Body, node: ast.Try) -> tuple[tree.Var | None, list[tree.Stmt]]:
                 "one `except` catches all: there is only Errno",
                 help="`match e.code:` tells the codes apart")
     first = node.handlers[0]
-    if first.type is not None and builtins.vocabulary_name(b, first.type) != "Errno":
+    if isinstance(first.type, ast.Name) and first.type.id == "Errno" and (
+            b.cx.resolve(b.scope, first.type) is None):
+        expr.unknown(b, first.type)
+    elif first.type is not None and expr.vocabulary_name(b, first.type) != "Errno":
         b.error("K0604", first.type, "only `Errno` can be caught",
                 help="write `except Errno as e:`; `e.code` tells which")
     b._temps += 1
@@ -325,7 +333,9 @@ def _with_items(b: Body, node: ast.With, items: list[ast.withitem]) -> list[tree
     made = _manager(b, item)
     if made is None:
         b.out = saved
-        return block(b, node.body)
+        if item.optional_vars is not None:
+            loops._poison_targets(b, item.optional_vars)
+        return _with_items(b, node, items[1:])
     manager, enter, leave, forbids = made
     enter_body = b.out
     region = b.region
@@ -352,6 +362,10 @@ def _manager(b: Body, item: ast.withitem,
     enter = classes.method(b.cx, owner.ty, "__enter__")
     leave = classes.method(b.cx, owner.ty, "__exit__")
     if enter is None or leave is None or not isinstance(owner.ty, t.StructType):
+        wrong = isinstance(owner.ty, t.StructType) and (
+            owner.ty.excuses("__enter__") or owner.ty.excuses("__exit__"))
+        if wrong or not b.cx.first("no manager", owner.ty):
+            return None
         b.error("K0344", node, f"`{owner.ty.name}` cannot stand in `with`",
                 help="it needs methods __enter__(self) and __exit__(self)")
         return None
@@ -413,9 +427,9 @@ def _assertion(b: Body, node: ast.stmt | ast.expr, test: ast.expr, msg: ast.expr
                ) -> tuple[tree.Assert, Any] | None:
     """Append the check of `test`; it, and what holds behind it."""
     cond, yes, _ = conditions.condition(b, test)
+    message = format.pieces(b, msg) if msg is not None else []
     if cond.ty is t.POISON:
         return None
-    message = format.pieces(b, msg) if msg is not None else []
     text = b.scope.module.source.segment(b.loc(test))
     made = tree.Assert(b.loc(node), cond, text, _shown(b, test, cond), message)
     b.out.append(made)

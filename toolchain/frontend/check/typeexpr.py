@@ -119,7 +119,9 @@ def _decl(cx: Context, scope: Scope, node: ast.expr, meaning: Any) -> t.Type:
             return _field_only(cx, scope, node, plain)
         if meaning.made == "TableEntry":
             return table_entry()
-        if meaning.made in vocabulary.TYPE_FORMS:
+        if meaning.made == "Final":
+            _no_final(cx, scope, node)
+        elif meaning.made in vocabulary.TYPE_FORMS:
             cx.error("K0302", scope, node, f"`{text}` needs to be told of what",
                      help=_form_help(meaning.made))
         else:
@@ -203,6 +205,8 @@ def _subscript(cx: Context, scope: Scope, node: ast.Subscript) -> t.Type:
     if isinstance(meaning, Class):
         return classes.instance(cx, meaning, _arguments(cx, scope, node, meaning, args), scope,
                                 node)
+    if is_poisoned(meaning):
+        return t.POISON
     form = meaning.made if isinstance(meaning, Vocabulary) else ""
     make = _FORMS.get(form)
     if make is not None:
@@ -277,7 +281,7 @@ def _one(cx: Context, scope: Scope, node: ast.Subscript, args: list[ast.expr], )
 
 def _pointer(make: Any, code: str = "") -> Any:
     def build(cx: Context, scope: Scope, node: ast.Subscript, args: list[ast.expr]) -> t.Type:
-        if code and not scope.module.unsafe:
+        if code and not scope.module.unsafe and cx.first("unsafe", scope.module.name, "MPtr"):
             cx.error("K0801", scope, node, "`MPtr` is for unsafe modules",
                      "unchecked pointer",
                      help="use `Slice[T]` (checked), or say `UNSAFE: Final = True` at the top of "
@@ -401,9 +405,13 @@ def _tuple(cx: Context, scope: Scope, node: ast.Subscript, args: list[ast.expr])
 
 
 def _final(cx: Context, scope: Scope, node: ast.Subscript, args: list[ast.expr]) -> t.Type:
+    _no_final(cx, scope, node)
+    return _one(cx, scope, node, args)
+
+
+def _no_final(cx: Context, scope: Scope, node: ast.expr) -> None:
     cx.error("K0307", scope, node, "`Final` belongs to module constants",
              help="locals need no Final")
-    return _one(cx, scope, node, args)
 
 
 def _only_module(cx: Context, scope: Scope, node: ast.Subscript, args: list[ast.expr]) -> t.Type:
