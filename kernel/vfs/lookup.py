@@ -108,11 +108,17 @@ def done(nd: Ptr[Nlookup]) -> None:
 @throws
 def vnode_at(path: Slice[u8], how: Nlc) -> Ptr[vnode.Vnode]:
     """The file of a path, referenced.  Errors as nlookup()."""
-    nd = nlookup(path, how)
-    try:
-        return namecache.vnode_of(unwrap(nd.nch.ncp))
-    finally:
-        done(nd)
+    while True:
+        nd = nlookup(path, how)
+        try:
+            ncp = unwrap(nd.nch.ncp)
+            vp = namecache.vnode_of_or_none(ncp)
+            if vp is not None:
+                return vp
+            if ncp.flags.load() & namecache.GONE == 0:
+                raise Errno(ENOENT)
+        finally:
+            done(nd)                        # another file has its name
 
 
 @throws

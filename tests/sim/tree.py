@@ -13,6 +13,7 @@ from kpy import (
     Array,
     Atomic,
     Errno,
+    Fn,
     Ptr,
     Slice,
     VirtAddr,
@@ -50,6 +51,7 @@ A: Final[Slice[u8]] = b"a"
 B: Final[Slice[u8]] = b"b"
 C: Final[Slice[u8]] = b"c"      # not there
 MANY: Final[Slice[u8]] = b"acdefg"      # names
+MOST_FILES: Final = 16
 LARGE: Final = 30_000           # four entries to a slab: their memory comes again soon
 ROOMY: Final[u64] = 100         # entries, before any is thrown away
 
@@ -75,6 +77,13 @@ def with_files(number: u32, most: u64) -> None:
     world.check(all_given_back)
 
 
+def with_two_slabs(bring_up: Fn[[], None]) -> None:
+    """There is memory for more names, without a slab to be made on the way, which takes long."""
+    heap.needed(3 * heap.MIB)
+    world.start_with(bring_up)
+    world.on_each(_here_with_two_slabs)
+
+
 def up() -> None:
     heap.up()
     heap.here()
@@ -97,7 +106,7 @@ def up() -> None:
         make(b"/folder", Vtype.VDIR)
     except Errno:
         panic("no file system")
-    assert namecache.purge(mount.root_mount())
+    forget_names()
     namecache._limit = room
 
 
@@ -109,7 +118,7 @@ def up_with_folders() -> None:
         make(b"/folder/inner", Vtype.VDIR)
     except Errno:
         panic("no folders")
-    assert namecache.purge(mount.root_mount())
+    forget_names()
 
 
 def here() -> None:
@@ -119,8 +128,7 @@ def here() -> None:
     kmalloc_obj.free(namecache._type, kmalloc_obj.alloc(namecache._type, NOWAIT))   # a slab: slow
 
 
-def here_with_two_slabs() -> None:
-    """Memory for entries that comes again, without a new slab."""
+def _here_with_two_slabs() -> None:
     here()
     addresses: Array[u64, 6]
     for i in range(len(addresses)):
@@ -132,7 +140,13 @@ def here_with_two_slabs() -> None:
 def leave() -> None:
     """The last one has all names forgotten: only the root of the tree is in use."""
     if users.load() == gone.add(1) + 1:
-        assert namecache.purge(mount.root_mount()), "somebody still holds an entry"
+        forget_names()
+
+
+@may_block
+def forget_names() -> None:
+    """Nobody uses any."""
+    assert namecache.purge(mount.root_mount()), "somebody still holds an entry"
 
 
 def all_given_back() -> None:
@@ -145,10 +159,11 @@ def all_given_back() -> None:
     heap.all_freed(M_NLOOKUP)
     heap.all_freed(M_NAME)
     assert malloc_type.sum(M_VNODE).inuse == 1 and malloc_type.sum(M_MOUNT).inuse == 1
-    # A mount's structure, its root; of each entry the node, the entry, the name.
-    root = unwrap(unwrap(mp.root).vp)
-    assert root.refs.load() == 1, "the root's vnode is still in use"
-    assert malloc_type.sum(M_TMPFS).inuse == 2 + 3 * _files_below(root), "a node was lost"
+    root_vnode = unwrap(unwrap(mp.root).vp)
+    assert root_vnode.refs.load() == 1, "the root's vnode is still in use"
+    # safe: tmpfs put it there
+    used = _chunks_below(pointer_at(Node, VirtAddr(root_vnode.data)))
+    assert malloc_type.sum(M_TMPFS).inuse == 1 + used, "a node was lost"    # ... the mount's
 
 
 def _none_called(name: Slice[u8]) -> bool:
@@ -157,21 +172,35 @@ def _none_called(name: Slice[u8]) -> bool:
     return namecache._buckets[bucket].names.empty()
 
 
-def _files_below(root: Ptr[Vnode]) -> u64:
-    """How many files and folders there are, but the root."""
-    folders: Array[Ptr[Node] | None, 8]
-    folders[0] = pointer_at(Node, VirtAddr(root.data))
-    seen: u64 = 0
+def _chunks_below(top: Ptr[Node]) -> u64:
+    """The chunks of all files and folders: nodes, pages, and of each entry itself and its name.
+    Each node has as many links as it should (T1 of tmpfs)."""
+    nodes: Array[Ptr[Node] | None, MOST_FILES]
+    links: Array[u64, MOST_FILES]
+    nodes[0] = top
+    links[0] = 2
     known: u64 = 1
-    files: u64 = 0
+    seen: u64 = 0
+    chunks: u64 = 0
     while seen < known:
-        for entry in unwrap(folders[seen]).entries:
-            files += 1
-            if entry.node.type == Vtype.VDIR:
-                folders[known] = entry.node
+        node = unwrap(nodes[seen])
+        chunks += 1 + node.pages
+        for entry in node.entries:
+            chunks += 2
+            number: u64 = 0
+            while number < known and nodes[number] is not entry.node:
+                number += 1
+            is_folder = entry.node.type == Vtype.VDIR
+            if number == known:
+                nodes[known] = entry.node
+                links[known] = u64(is_folder)
                 known += 1
+            links[number] += 1
+            links[seen] += u64(is_folder)
         seen += 1
-    return files
+    for i in range(known):
+        assert unwrap(nodes[i]).nlink == links[i], "a link too many or too few"
+    return chunks
 
 
 # --- Looking up -----------------------------------------------------------------------------
@@ -248,15 +277,12 @@ def try_rmdir(path: Slice[u8]) -> i32:
         return e.code
 
 
-def unlink_a(unused: u64) -> None:
+@may_block
+def unlink_a() -> None:
     """Unless another has; then it is gone."""
     error = try_unlink(b"/a")
-    if error == 0:
-        found.add(1)
-    else:
-        assert error == ENOENT
     assert not look(A)
-    leave()
+    one_of_two(error, ENOENT)
 
 
 # --- Of two changes one is possible ---------------------------------------------------------
@@ -270,11 +296,6 @@ def one_of_two(error: i32, either: i32) -> None:
     else:
         assert error == either
     leave()
-
-
-def remove_folder(either: u64) -> None:
-    """It is possible, or the other's change is, and the error is `either`."""
-    one_of_two(try_rmdir(b"/folder"), i32(either))
 
 
 def one_done() -> None:

@@ -31,7 +31,7 @@ from kernel.vfs.lookup import Nlc
 from kernel.vfs.mount import MountFlag
 from kernel.vfs.namecache import Namecache
 from kernel.vfs.vnode import M_VNODE, Vnode
-from tests.sim import heap, tree, world
+from tests.sim import tree, world
 from tests.sim.tree import MANY, ROOMY, A, B, C
 
 UNSAFE: Final = True        # addresses are compared
@@ -134,11 +134,15 @@ def vnodes_of_two_files() -> None:
     world.thread(_resolve_b, 2, 2)
 
 
+def _unlink_a(unused: u64) -> None:
+    tree.unlink_a()
+
+
 def unlinked_while_reclaimed() -> None:
     """A file is unlinked while its last vnode goes."""
     tree.with_files(2, ROOMY)
     world.thread(_resolve_a, 1, 0)
-    world.thread(tree.unlink_a, 0, 1)
+    world.thread(_unlink_a, 0, 1)
 
 
 # --- The memory of entries, and buckets -----------------------------------------------------
@@ -176,9 +180,7 @@ def _hold_for_a_moment(times: u64) -> None:
 def stale_holds() -> None:
     """Who found an entry that is thrown away holds it for a moment, whatever it has become."""
     tree.with_files(2, ROOMY)
-    heap.needed(3 * heap.MIB)
-    world.start_with(tree.up)
-    world.on_each(tree.here_with_two_slabs)
+    tree.with_two_slabs(tree.up)
     world.thread(_make_entries_of_it, 0, 0)
     world.thread(_hold_for_a_moment, 20, 1)
 
@@ -264,9 +266,7 @@ def _forget_all(unused: u64) -> None:
 def entries_retired() -> None:
     """Names are looked up while the memory of those that were forgotten is unmapped."""
     tree.with_files(2, ROOMY)
-    heap.needed(3 * heap.MIB)
-    world.start_with(_up_without_surplus)
-    world.on_each(tree.here_with_two_slabs)
+    tree.with_two_slabs(_up_without_surplus)
     world.thread(_forget_all, 0, 0)
     world.thread(_find_for_a_while, 0, 1)
 

@@ -11,7 +11,7 @@ from kernel.lib.errno import ENOENT
 from kernel.vfs import calls, lookup, mount, namecache, vnode
 from kernel.vfs.lookup import Nlc
 from kernel.vfs.namecache import Namecache
-from tests.sim import heap, tree, world
+from tests.sim import tree, world
 from tests.sim.tree import ROOMY, A, B
 
 UNSAFE: Final = True        # addresses are compared
@@ -140,11 +140,15 @@ def moved_and_renamed() -> None:
     world.check(tree.one_done)
 
 
+def _unlink_a(unused: u64) -> None:
+    tree.unlink_a()
+
+
 def moved_and_unlinked() -> None:
     """A file is moved away while another unlinks it."""
     tree.with_files(2, ROOMY)
     world.thread(_move_a, 0, 0)
-    world.thread(tree.unlink_a, 0, 1)
+    world.thread(_unlink_a, 0, 1)
     world.check(tree.one_done)
 
 
@@ -221,8 +225,6 @@ def _find_parent(unused: u64) -> None:
 def parent_of_what_moves() -> None:
     """The parent of an entry that is moved twice meanwhile."""
     tree.with_files(2, ROOMY)
-    heap.needed(3 * heap.MIB)
-    world.start_with(_up_and_hold_inner)
-    world.on_each(tree.here_with_two_slabs)
+    tree.with_two_slabs(_up_and_hold_inner)
     world.thread(_move_twice, 0, 0)
     world.thread(_find_parent, 0, 1)
