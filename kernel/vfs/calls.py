@@ -239,7 +239,8 @@ def _remove(path: Slice[u8], directory: bool) -> None:
 def rename(old: Slice[u8], new: Slice[u8]) -> None:
     """Move a file or directory; what was called `new` goes, if it may.  Two names of one file stay.
 
-    Errors   EXDEV, EINVAL a directory into itself, ENOTEMPTY, EISDIR, ENOTDIR.
+    Errors   EXDEV, EINVAL a directory into itself, ENOTEMPTY, EISDIR, ENOTDIR, EBUSY something is
+             mounted there.
     """
     while True:
         seen = lookup.nlookup(old, NO_FLAGS)
@@ -276,11 +277,11 @@ def _rename(source: Ptr[Nlookup], target: Ptr[Nlookup]) -> None:
     over = unwrap(target.nch.ncp)
     if ncp is over:
         return
+    _require_name(source, EINVAL)
+    _require_name(target, EINVAL)
     if ncp.owner is not over.owner:
         raise Errno(EXDEV)
     _require_writable(ncp.owner)
-    _require_name(source, EINVAL)
-    _require_name(target, EINVAL)
     if _is_in(over, ncp):
         raise Errno(EINVAL)
     if _is_in(ncp, over):

@@ -25,6 +25,7 @@ from kpy import (
     Slice,
     flags,
     make_slice,
+    may_block,
     struct,
     throws,
     u8,
@@ -210,6 +211,7 @@ def _forget_parent(nd: Ptr[Nlookup]) -> None:
         namecache.drop(parent)
 
 
+@may_block
 def _to_root(nd: Ptr[Nlookup]) -> None:
     _forget_parent(nd)
     mp = mount.root_mount()
@@ -219,6 +221,7 @@ def _to_root(nd: Ptr[Nlookup]) -> None:
     _down(nd)
 
 
+@may_block
 def _down(nd: Ptr[Nlookup]) -> None:
     """If something is mounted here go to its root, as often as that is so."""
     while unwrap(nd.nch.ncp).flags.load_relaxed() & namecache.MOUNT != 0:
@@ -231,6 +234,7 @@ def _down(nd: Ptr[Nlookup]) -> None:
         above.refs.sub(1)               # covering()'s
 
 
+@may_block
 def _up(nd: Ptr[Nlookup]) -> None:
     """To the parent: from a mount's root, that of what it covers; of the root itself, the root."""
     _forget_parent(nd)
