@@ -133,3 +133,31 @@ def folder_goes() -> None:
     tree.with_files(2, ROOMY)
     world.thread(_remove_folder, 0, 0)
     world.thread(_look_into_folder, 0, 1)
+
+
+def _pass_name_on(unused: u64) -> None:
+    """What was b is called a now, unless a was unlinked before: then nothing else is."""
+    error = tree.try_rename(b"/a", b"/c")
+    assert error == 0 or error == ENOENT
+    assert tree.try_rename(b"/b", b"/a") == 0
+    tree.stage.store(1)
+    tree.leave()
+
+
+def _unlink_whatever_is_a(unused: u64) -> None:
+    """What is known of names is what is in the directory."""
+    error = tree.try_unlink(b"/a")
+    assert error == 0 or error == ENOENT
+    while tree.stage.load() == 0:
+        world.wait()
+    a, b, c = tree.look(A), tree.look(B), tree.look(C)
+    tree.forget_names()
+    assert tree.look(A) == a and tree.look(B) == b and tree.look(C) == c, "it was remembered wrong"
+    tree.leave()
+
+
+def unlinked_while_passed_on() -> None:
+    """A name is unlinked while the file that has it gets another, and another file gets it."""
+    tree.with_files(2, ROOMY)
+    world.thread(_pass_name_on, 0, 0)
+    world.thread(_unlink_whatever_is_a, 0, 1)

@@ -152,6 +152,7 @@ def _link_a(unused: u64) -> None:
 def _link_b(unused: u64) -> None:
     """B is always there; it may be what was a."""
     assert _try_link(b"/b", b"/folder/x") == 0
+    assert _is(b"/folder/x", Vtype.VREG, False)
     tree.leave()
 
 

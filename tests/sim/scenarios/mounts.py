@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Mounts that come and go while somebody walks through them.
 
-Covers    kernel/vfs/mount.py M1 to M3, lookup.py L1
+Covers    kernel/vfs/mount.py M1 to M4, lookup.py L1
 """
 from typing import Final
 

@@ -23,7 +23,10 @@ from kpy import (
     unwrap,
 )
 
+from kernel.fs.tmpfs.node import Node
+from kernel.fs.tmpfs.vnops import VOPS
 from kernel.lib.errno import ENOENT, ENOMEM
+from kernel.lwkt import globaldata, ipiq
 from kernel.lwkt.globaldata import gd
 from kernel.mem import kmalloc_obj
 from kernel.vfs import lookup, mount, namecache, vnode
@@ -31,13 +34,17 @@ from kernel.vfs.lookup import Nlc
 from kernel.vfs.mount import MountFlag
 from kernel.vfs.namecache import Namecache
 from kernel.vfs.vnode import M_VNODE, Vnode
-from tests.sim import tree, world
+from tests.sim import heap, tree, world
 from tests.sim.tree import MANY, ROOMY, A, B, C
 
 UNSAFE: Final = True        # addresses are compared
 
+EARLY: Final[u64] = 20              # stale holds of an entry that is going
+TWINS: Final = 16                   # names in one bucket
+
 in_hand: Array[Atomic[u64], 2]      # the vnode of file a that each has
 twin: Array[u8, 4]                  # see one_bucket_of_names
+twins: Array[Array[u8, 4], TWINS]   # see walked_while_retired
 
 
 # --- Looking up -----------------------------------------------------------------------------
@@ -134,6 +141,93 @@ def vnodes_of_two_files() -> None:
     world.thread(_resolve_b, 2, 2)
 
 
+def _let_go_of_a(unused: u64) -> None:
+    """The last reference, unless the other is faster."""
+    dvp = unwrap(tree.root().vp)
+    vp: Ptr[Vnode] | None = None
+    with dvp.lock.sharing():
+        try:
+            vp = dvp.ops.nresolve(dvp, A)
+        except Errno:
+            panic("no memory")
+    if vp is not None:
+        tree.stage.store(1)
+        vnode.vrele(vp)
+    tree.stage.store(2)
+    tree.leave()
+
+
+def _find_it_going(unused: u64) -> None:
+    """What is found stays, whoever else lets go of it."""
+    slot = ref(_node_of_a().slot)
+    while tree.stage.load() == 0:
+        world.wait()
+    vp = vnode.find(slot)
+    if vp is not None:
+        while tree.stage.load() != 2:
+            world.wait()
+        with slot.lock:
+            assert slot.vnode == u64(address_of(vp)), "it was found, and is no more"
+        vnode.vrele(vp)
+    tree.leave()
+
+
+def vnode_found_while_it_goes() -> None:
+    """A file's vnode is found while its last reference goes: it stays, or was not found."""
+    tree.with_files(2, ROOMY)
+    world.thread(_let_go_of_a, 0, 0)
+    world.thread(_find_it_going, 0, 1)
+
+
+def _node_of_a() -> Ptr[Node]:
+    top = pointer_at(Node, VirtAddr(unwrap(tree.root().vp).data))   # safe: tmpfs put it there
+    return unwrap(top.entries.first).node
+
+
+def _install_too(unused: u64) -> None:
+    """One of two vnodes stands for the file."""
+    node = _node_of_a()
+    mp = mount.root_mount()
+    try:
+        fresh = vnode.make(mp, node.type, ref(VOPS), u64(address_of(node)))
+        _await_both()
+        vp = vnode.install(node.slot, fresh)
+        with node.slot.lock:
+            assert node.slot.vnode == u64(address_of(vp))
+        _await_both()
+        vnode.vrele(vp)
+    except Errno:
+        panic("no memory")
+    tree.leave()
+
+
+@may_block
+def _await_both() -> None:
+    """Two have come here as often as this one."""
+    wanted = (tree.stage.add(1) + 2) // 2 * 2
+    while tree.stage.load() < wanted:
+        world.wait()
+
+
+def _count_vnodes(times: u64) -> None:
+    """As make() and vrele() of another file do."""
+    mp = mount.root_mount()
+    while tree.stage.load() < 2:
+        world.wait()
+    for _ in range(times):
+        mp.vnodes.add(1)
+        mp.vnodes.sub(1)
+    tree.leave()
+
+
+def vnode_too_many() -> None:
+    """Two have made a vnode for one file, and one is freed, while another file's is counted."""
+    tree.with_files(3, ROOMY)
+    world.thread(_install_too, 0, 0)
+    world.thread(_install_too, 0, 1)
+    world.thread(_count_vnodes, 20, 2)
+
+
 def _unlink_a(unused: u64) -> None:
     tree.unlink_a()
 
@@ -157,9 +251,10 @@ def _make_entries_of_it(unused: u64) -> None:
     namecache.drop(ncp)
     while not namecache.purge(mount.root_mount()):
         world.wait()
+    tree.stage.store(1)
     for i in range(len(MANY)):
         tree.look(MANY[i:i + 1])
-    while tree.stage.load() == 0:
+    while tree.stage.load() == 1:
         world.wait()
     tree.leave()
 
@@ -170,10 +265,12 @@ def _hold_for_a_moment(times: u64) -> None:
         world.wait()
     # safe: the memory of entries stays that
     ncp = pointer_at(Namecache, VirtAddr(tree.victim.load()))
-    for _ in range(times):
+    for i in range(times):
         ncp.holds.add(1)
         ncp.holds.sub(1)
-    tree.stage.store(1)
+        while i == EARLY and tree.stage.load() == 0:
+            world.wait()                            # the rest when it becomes another's
+    tree.stage.store(2)
     tree.leave()
 
 
@@ -182,7 +279,7 @@ def stale_holds() -> None:
     tree.with_files(2, ROOMY)
     tree.with_two_slabs(tree.up)
     world.thread(_make_entries_of_it, 0, 0)
-    world.thread(_hold_for_a_moment, 20, 1)
+    world.thread(_hold_for_a_moment, 200, 1)
 
 
 def _up_and_look_for_twin() -> None:
@@ -246,6 +343,50 @@ def _up_and_find_twin() -> None:
     assert tree.look(A)
 
 
+def _up_with_long_bucket() -> None:
+    """Four slabs of entries are in one bucket, one after the other; that of the root is the last,
+    and a slab that is free is one too many."""
+    tree.up()
+    namecache._type.nfull = kmalloc_obj.KEEP_FULL
+    number: u64 = 0
+    for i in range(TWINS):
+        while True:
+            for j in range(len(twins[i])):
+                twins[i][j] = u8(65 + (number >> (4 * j) & 15))
+            number += 1
+            if namecache._hash(tree.root(), twins[i]) >> namecache.BUCKET_SHIFT == 0:
+                break
+        assert not tree.look(twins[i])
+
+
+def _retire_twins(unused: u64) -> None:
+    """All CPUs are asked, and the other one is rung for; it answers at once if it can."""
+    namecache.purge(mount.root_mount())
+    kmalloc_obj.poll()
+    ipiq.send(globaldata.find(1), _ring, 0, 0)
+    kmalloc_obj.drain()
+    tree.leave()
+
+
+def _ring(unused1: u64, unused2: u64) -> None:
+    """A message that does nothing but come after others."""
+
+
+def _walk(unused: u64) -> None:
+    assert not tree.look(twins[0])
+    tree.leave()
+
+
+def walked_while_retired() -> None:
+    """A bucket is walked while the memory of what is in it is unmapped."""
+    tree.with_files(2, ROOMY)
+    heap.needed(3 * heap.MIB)
+    world.start_with(_up_with_long_bucket)
+    world.on_each(tree.here)
+    world.thread(_retire_twins, 0, 0)
+    world.thread(_walk, 0, 1)
+
+
 def _find_for_a_while(unused: u64) -> None:
     for _ in range(3):
         tree.look(A)
@@ -291,6 +432,7 @@ def _throw_away(unused: u64) -> None:
         idle = namecache._take(ref(namecache._queues[tree.stage.load()]), None)
         if idle is not None:
             namecache._finish(idle)
+    tree.found.store(1)
     tree.leave()
 
 
@@ -309,8 +451,13 @@ def thrown_away_while_renamed() -> None:
 
 
 def _go_into_folder(unused: u64) -> None:
+    """What is held is in the tree."""
     try:
-        lookup.done(lookup.nlookup(b"/folder/x", Nlc.CREATE))
+        nd = lookup.nlookup(b"/folder/x", Nlc.CREATE)
+        while tree.found.load() == 0:
+            world.wait()
+        assert unwrap(nd.parent).flags.load() & namecache.GONE == 0, "it is held, and was let go of"
+        lookup.done(nd)
     except Errno:
         panic("the folder is there")
     tree.leave()
