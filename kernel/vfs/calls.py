@@ -162,22 +162,41 @@ def symlink(target: Slice[u8], path: Slice[u8], attr: Ptr[Attr]) -> None:
 @throws
 def link(old: Slice[u8], path: Slice[u8]) -> None:
     """Another name for a file that is no directory."""
-    vp = lookup.vnode_at(old, NO_FLAGS)
-    try:
-        if vp.type == Vtype.VDIR:
-            raise Errno(EPERM)
-        place: Parent = _parent_of(path, True)
+    while True:
+        vp = lookup.vnode_at(old, NO_FLAGS)
         try:
-            if place.dvp.mount is not vp.mount:
-                raise Errno(EXDEV)
-            with vp.lock:
-                place.dvp.ops.nlink(place.dvp, place.nd.name, vp)
-            vnode.vref(vp)
-            namecache.setvp(place.ncp, vp)
+            _link(vp, path)
+            return
+        except Errno as e:
+            if e.code != ENOENT or _is_at(vp, old):
+                raise
+            # Its last name has gone to another file.
         finally:
-            _let_go(place)
+            vnode.vrele(vp)
+
+
+@throws
+def _link(vp: Ptr[Vnode], path: Slice[u8]) -> None:
+    if vp.type == Vtype.VDIR:
+        raise Errno(EPERM)
+    place: Parent = _parent_of(path, True)
+    try:
+        if place.dvp.mount is not vp.mount:
+            raise Errno(EXDEV)
+        with vp.lock:
+            place.dvp.ops.nlink(place.dvp, place.nd.name, vp)
+        vnode.vref(vp)
+        namecache.setvp(place.ncp, vp)
     finally:
-        vnode.vrele(vp)
+        _let_go(place)
+
+
+@throws
+def _is_at(vp: Ptr[Vnode], path: Slice[u8]) -> bool:
+    """Whether a path leads to this file."""
+    found = lookup.vnode_at(path, NO_FLAGS)
+    vnode.vrele(found)
+    return found is vp
 
 
 @throws
@@ -220,7 +239,8 @@ def _remove(path: Slice[u8], directory: bool) -> None:
 def rename(old: Slice[u8], new: Slice[u8]) -> None:
     """Move a file or directory; what was called `new` goes, if it may.  Two names of one file stay.
 
-    Errors   EXDEV, EINVAL a directory into itself, ENOTEMPTY, EISDIR, ENOTDIR.
+    Errors   EXDEV, EINVAL a directory into itself, ENOTEMPTY, EISDIR, ENOTDIR, EBUSY something is
+             mounted there.
     """
     while True:
         seen = lookup.nlookup(old, NO_FLAGS)
@@ -257,11 +277,11 @@ def _rename(source: Ptr[Nlookup], target: Ptr[Nlookup]) -> None:
     over = unwrap(target.nch.ncp)
     if ncp is over:
         return
+    _require_name(source, EINVAL)
+    _require_name(target, EINVAL)
     if ncp.owner is not over.owner:
         raise Errno(EXDEV)
     _require_writable(ncp.owner)
-    _require_name(source, EINVAL)
-    _require_name(target, EINVAL)
     if _is_in(over, ncp):
         raise Errno(EINVAL)
     if _is_in(ncp, over):

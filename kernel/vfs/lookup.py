@@ -25,6 +25,7 @@ from kpy import (
     Slice,
     flags,
     make_slice,
+    may_block,
     struct,
     throws,
     u8,
@@ -108,11 +109,17 @@ def done(nd: Ptr[Nlookup]) -> None:
 @throws
 def vnode_at(path: Slice[u8], how: Nlc) -> Ptr[vnode.Vnode]:
     """The file of a path, referenced.  Errors as nlookup()."""
-    nd = nlookup(path, how)
-    try:
-        return namecache.vnode_of(unwrap(nd.nch.ncp))
-    finally:
-        done(nd)
+    while True:
+        nd = nlookup(path, how)
+        try:
+            ncp = unwrap(nd.nch.ncp)
+            vp = namecache.vnode_of_or_none(ncp)
+            if vp is not None:
+                return vp
+            if ncp.flags.load() & namecache.GONE == 0:
+                raise Errno(ENOENT)
+        finally:
+            done(nd)                        # another file has its name
 
 
 @throws
@@ -204,6 +211,7 @@ def _forget_parent(nd: Ptr[Nlookup]) -> None:
         namecache.drop(parent)
 
 
+@may_block
 def _to_root(nd: Ptr[Nlookup]) -> None:
     _forget_parent(nd)
     mp = mount.root_mount()
@@ -213,6 +221,7 @@ def _to_root(nd: Ptr[Nlookup]) -> None:
     _down(nd)
 
 
+@may_block
 def _down(nd: Ptr[Nlookup]) -> None:
     """If something is mounted here go to its root, as often as that is so."""
     while unwrap(nd.nch.ncp).flags.load_relaxed() & namecache.MOUNT != 0:
@@ -225,6 +234,7 @@ def _down(nd: Ptr[Nlookup]) -> None:
         above.refs.sub(1)               # covering()'s
 
 
+@may_block
 def _up(nd: Ptr[Nlookup]) -> None:
     """To the parent: from a mount's root, that of what it covers; of the root itself, the root."""
     _forget_parent(nd)

@@ -13,6 +13,8 @@ Invariants
   M2  A mount holds its root entry, the place it covers, and through it the mount below.
   M3  A mount is taken out of the list, with nobody referring to it, before its file system is
       told to unmount.
+  M4  While it is found out whether a mount is in use, it is `leaving`: nobody refers to it, and who
+      comes by waits.  So what is seen at a place is what is mounted there, or was until it went.
 Locking   [l] `lock`, and `changing` to change   [a] atomic   [I] fixed after mount()
           [m] `changing`, a lock for a whole mount() or unmount(); after it `renaming` of the mount
           below, then its directory
@@ -30,8 +32,10 @@ from kpy import (
     Slice,
     Str,
     ThrowsFn,
+    address_of,
     entries,
     flags,
+    may_block,
     panic,
     ref,
     struct,
@@ -44,12 +48,14 @@ from kpy import (
 
 from kernel.lib import queue, words
 from kernel.lib.errno import EBUSY, ENAMETOOLONG, ENODEV, ENOMEM, ENOTDIR
-from kernel.lwkt import lockmgr, spin
+from kernel.lwkt import lockmgr, sleepq, spin
 from kernel.mem import slab
 from kernel.mem.flags import M
 from kernel.mem.malloc_type import MallocType
 from kernel.vfs import namecache, vnode
 from kernel.vfs.namecache import Nch
+
+UNSAFE: Final = True            # the list's lock is what those sleep on who wait for a mount
 
 FROM_BYTES: Final = 128
 
@@ -88,6 +94,7 @@ class Mount:
     link: queue.Link["Mount"]               # [l]
     ops: Ptr[Vfsops]                        # [I]
     data: u64                               # [I] the file system's own
+    leaving: bool                           # [l] M4
     flags: MountFlag                        # [I]
     root: Ptr[namecache.Namecache] | None   # [I] None only while it is being mounted
     covered: Nch                            # [I] the place; of the root itself there is none
@@ -150,6 +157,8 @@ def _mount(mp: Ptr[Mount], place: Ptr[Nch] | None) -> None:
         if not _mounts.empty():
             raise Errno(EBUSY)
         _make_root(mp)
+        with lock:
+            _mounts.push_back(mp)
     else:
         above = covering(place)
         if above is not None:
@@ -163,8 +172,8 @@ def _mount(mp: Ptr[Mount], place: Ptr[Nch] | None) -> None:
             _unclaim(ncp)
             raise
         namecache.nch_hold(mp.covered, unwrap(place.mount), ncp)
-    with lock:
-        _mounts.push_back(mp)
+        with ncp.owner.renaming, lock:          # a rename() finds both names in it, or below it
+            _mounts.push_back(mp)
 
 
 @throws
@@ -219,18 +228,20 @@ def unmount(mp: Ptr[Mount]) -> None:
     Errors   EBUSY files of it are in use, or another is mounted on it.
     """
     with _changing:
-        if mp.covered.ncp is None:
-            raise Errno(EBUSY)
-        if mp.refs.load() != 0:
+        if mp.covered.ncp is None or mp.refs.load() != 0:
             raise Errno(EBUSY)
         mp.ops.sync(mp)
-        if not namecache.purge(mp):
-            raise Errno(EBUSY)
         with lock:
-            _mounts.remove(mp)                  # nobody comes in from here on
-        if mp.refs.load() != 0 or not namecache.purge(mp):      # somebody just did
-            with lock:
-                _mounts.push_back(mp)
+            mp.leaving = mp.refs.load() == 0        # nobody comes in from here on
+        if not mp.leaving:
+            raise Errno(EBUSY)
+        unused = namecache.purge(mp)
+        with lock:
+            mp.leaving = False
+            if unused:
+                _mounts.remove(mp)
+        sleepq.wakeup(u64(address_of(ref(lock))))
+        if not unused:
             raise Errno(EBUSY)
         _unclaim(unwrap(mp.covered.ncp))
         namecache.drop_root(mp)
@@ -250,13 +261,34 @@ def root_mount() -> Ptr[Mount]:
     return first
 
 
+@may_block
 def covering(place: Ptr[Nch]) -> Ptr[Mount] | None:
     """The mount at a place, referenced.  Only entries that say MOUNT need asking."""
-    with lock.shared():
-        for mp in _mounts:
-            if mp.covered.ncp is place.ncp and mp.covered.mount is place.mount:
+    while True:
+        with lock.shared():
+            mp = _at(place)
+            if mp is None:
+                return None
+            if not mp.leaving:
                 mp.refs.add(1)
                 return mp
+        _wait_while_leaving(place)
+
+
+@may_block
+def _wait_while_leaving(place: Ptr[Nch]) -> None:
+    spin.lock(lock)
+    mp = _at(place)
+    if mp is not None and mp.leaving:
+        sleepq.ssleep(u64(address_of(ref(lock))), lock, sleepq.NO_FLAGS, "unmount", 0)
+    spin.unlock(lock)
+
+
+def _at(place: Ptr[Nch]) -> Ptr[Mount] | None:
+    """The mount at a place.  By who has `lock`."""
+    for mp in _mounts:
+        if mp.covered.ncp is place.ncp and mp.covered.mount is place.mount:
+            return mp
     return None
 
 

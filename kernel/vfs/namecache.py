@@ -530,7 +530,6 @@ def _make_room() -> None:
 def _finish(ncp: Ptr[Namecache]) -> None:
     """The end of an entry that is in no list."""
     vp = ncp.vp
-    ncp.vp = None
     parent = ncp.parent
     ncp.holds.add(1)
     _free(ncp)

@@ -63,4 +63,19 @@ FOUND = [
     ("blocks_evicted", "random:0:0:100000:85547",
      "buf.done() set VALID, and then took BUSY away: a reader went on in between, the buffer was "
      "used for another block, and its BUSY went, with the old data in it"),
+    ("opened_while_replaced", "pct:1:3168:100000:100",
+     "lookup.vnode_at() found the entry of a name, then another file took its place: the entry "
+     "stood for nothing, and there was no file of a name that there always is"),
+    ("linked_while_replaced", "random:0:0:100000:3755",
+     "calls.link() did not look again when the file it had found lost its last name to another: "
+     "it said that there was no file of a name that there always is"),
+    ("unmounted_or_busy", "pct:3:1278:100000:8415",
+     "mount.unmount() took the mount out of the list, found that somebody had gone in, and put it "
+     "back: meanwhile who was in there saw what it covers"),
+    ("renamed_while_covered", "pct:2:7201:100000:41",
+     "mount.mount() put the mount into the list between rename()'s two lookups: two names of one "
+     "directory were in two file systems, EXDEV"),
+    ("mounted_on_what_moves", "random:0:0:100000:99",
+     "calls.rename() compared the file systems first: what something was mounted on was not busy, "
+     "but elsewhere"),
 ]
