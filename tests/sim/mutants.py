@@ -132,6 +132,7 @@ KILLED = {
     "forget-hold kernel.vfs.namecache.make_root #1": ("two_mount", "race-random", 0),
     "forget-hold kernel.vfs.namecache.nch_hold #1": ("two_mount", "race-random", 0),
     "forget-hold kernel.vfs.namecache.nlookup #1": ("name_of_two", "race-random", 0),
+    "forget-hold kernel.vfs.namecache.parent_of #1": ("up_from_what_moves", "race-random", 0),
     "forget-hold kernel.vfs.namecache.rename #1": ("renamed", "race-random", 0),
     "forget-hold kernel.vfs.namecache.vnode_of_or_none #1": ("name_of_two", "race-random", 0),
     "forget-invalidate kernel.mem.kva._drop #1": ("shootdown", "random", 0),
@@ -409,6 +410,7 @@ KILLED = {
     "no-lock kernel.vfs.namecache._take #1": ("names_thrown_away", "race-random", 0),
     "no-lock kernel.vfs.namecache.nlookup #1": ("name_of_two", "race-pct", 18),
     "no-lock kernel.vfs.namecache.nlookup #2": ("name_of_two", "race-random", 0),
+    "no-lock kernel.vfs.namecache.parent_of #1": ("up_from_what_moves", "race-random", 634),
     "no-lock kernel.vfs.namecache.rename #1": ("renamed", "race-pct", 7),
     "no-lock kernel.vfs.namecache.vnode_of_or_none #1": ("name_comes", "race-random", 0),
     "no-lock kernel.vfs.vnode.find #1": ("vnode_comes_and_goes", "race-random", 0),
@@ -549,10 +551,12 @@ KILLED = {
     "release-early kernel.vfs.mount.unmount #2": ("unmounted", "race-pct", 12),
     "release-early kernel.vfs.namecache._enqueue #1": ("names_thrown_away", "race-random", 2),
     "release-early kernel.vfs.namecache._resolve #1": ("two_unlink", "race-pct", 18),
+    "release-early kernel.vfs.namecache._resolve #2": ("moved_and_unlinked", "race-random", 8),
     "release-early kernel.vfs.namecache._set #1": ("name_comes", "race-pct", 4),
     "release-early kernel.vfs.namecache._take #1": ("renamed_and_thrown_away", "race-random", 0),
     "release-early kernel.vfs.namecache.nlookup #1": ("long_name", "race-pct", 4),
     "release-early kernel.vfs.namecache.nlookup #2": ("name_of_two", "race-random", 0),
+    "release-early kernel.vfs.namecache.parent_of #1": ("up_from_what_moves", "race-random", 634),
     "release-early kernel.vfs.namecache.rename #1": ("renamed", "race-pct", 7),
     "release-early kernel.vfs.namecache.vnode_of_or_none #1": ("name_comes", "race-random", 0),
     "release-early kernel.vfs.vnode.find #1": ("vnode_comes_and_goes", "race-random", 0),
@@ -668,8 +672,11 @@ KILLED = {
     "skip-recheck kernel.vfs.mount.covering #1": ("unmounted_or_busy", "race-pct", 12),
     "skip-recheck kernel.vfs.namecache._find #1": ("one_bucket_of_names", "race-random", 0),
     "skip-recheck kernel.vfs.namecache._unhash #1": ("thrown_away_while_entered", "pct", 33),
+    "skip-recheck kernel.vfs.namecache._unhash #3": ("renamed_over", "race-random", 0),
+    "skip-recheck kernel.vfs.namecache._unhash #4": ("bucket_of_three", "race-random", 0),
     "skip-recheck kernel.vfs.namecache.lookup_file #1": ("name_of_two", "race-random", 0),
     "skip-recheck kernel.vfs.namecache.lookup_file #2": ("renamed", "race-pct", 2),
+    "skip-recheck kernel.vfs.namecache.parent_of #1": ("parent_of_what_moves", "race-pct", 176),
     "skip-recheck kernel.vfs.vnode._vget #1": ("vnode_comes_and_goes", "race-random", 316),
     "skip-recheck kernel.vfs.vnode.find #1": ("unlinked_while_reclaimed", "race-pct", 27),
     "skip-recheck kernel.vfs.vnode.find #2": ("vnode_comes_and_goes", "race-random", 64),
@@ -747,16 +754,9 @@ KILLED = {
     "split-rmw kernel.vfs.lookup._move #1": ("folder_goes", "tso-random", 13),
     "split-rmw kernel.vfs.mount._mount #1": ("place_covered", "race-pct", 7248),
     "split-rmw kernel.vfs.mount.covering #1": ("gone_through", "race-random", 0),
-    "release-early kernel.vfs.namecache._resolve #2": ("moved_and_unlinked", "race-random", 8),
-    "split-rmw kernel.vfs.namecache._find_locked #1": ("names_thrown_away", "tso-random", 19),
-    "skip-recheck kernel.vfs.namecache._unhash #3": ("renamed_over", "race-random", 0),
-    "skip-recheck kernel.vfs.namecache._unhash #4": ("bucket_of_three", "race-random", 0),
-    "skip-recheck kernel.vfs.namecache.parent_of #1": ("parent_of_what_moves", "race-pct", 176),
-    "forget-hold kernel.vfs.namecache.parent_of #1": ("up_from_what_moves", "race-random", 0),
-    "no-lock kernel.vfs.namecache.parent_of #1": ("up_from_what_moves", "race-random", 634),
-    "release-early kernel.vfs.namecache.parent_of #1": ("up_from_what_moves", "race-random", 634),
     "split-rmw kernel.vfs.namecache._find #1": ("two_unlink", "race-random", 12),
     "split-rmw kernel.vfs.namecache._find #2": ("bucket_of_three", "race-random", 3),
+    "split-rmw kernel.vfs.namecache._find_locked #1": ("names_thrown_away", "tso-random", 19),
     "split-rmw kernel.vfs.namecache._finish #1": ("stale_holds", "random", 29),
     "split-rmw kernel.vfs.namecache._free #1": ("unmounted", "race-pct", 212),
     "split-rmw kernel.vfs.namecache._make #1": ("name_of_two", "race-random", 2),
@@ -776,37 +776,6 @@ KILLED = {
 
 # name: why it cannot be told from the original
 EQUIVALENT = {
-    "no-lock kernel.vfs.calls.readlink #1":
-        "What a symbolic link says is written before it has a name, and nobody changes it: the "
-        "lock is for file systems that need it.",
-    "no-lock kernel.vfs.lookup._follow #1":
-        "What a symbolic link says is written before it has a name, and nobody changes it.",
-    "release-early kernel.vfs.calls.readlink #1":
-        "What a symbolic link says is written before it has a name, and nobody changes it.",
-    "release-early kernel.vfs.lookup._follow #1":
-        "What a symbolic link says is written before it has a name, and nobody changes it.",
-    "split-rmw kernel.vfs.mount._mark #1":
-        "Others change flags with the directory locked, which who marks has; RESOLVED it was when "
-        "it was looked up.",
-    "split-rmw kernel.vfs.mount._unclaim #1":
-        "What says MOUNT is not removed and keeps its name: nobody else changes its flags.",
-    "move-store kernel.vfs.namecache._make #1":
-        "The entry is nobody else's yet; the bucket's lock makes it known.",
-    "move-store kernel.vfs.namecache._make #2":
-        "The entry is nobody else's yet; the bucket's lock makes it known.",
-    "move-store kernel.vfs.vnode.make #1":
-        "The vnode is nobody else's yet; the slot's lock makes it known.",
-    "split-rmw kernel.vfs.namecache._set #1":
-        "Others change flags with the directory locked, as who sets an entry that is RESOLVED; of "
-        "one that is not nobody else does, but for who has its lock.",
-    "split-rmw kernel.vfs.namecache._unhash #1":
-        "`update` is changed by the holder of the bucket's lock alone.",
-    "split-rmw kernel.vfs.namecache._unhash #2":
-        "The entry is idle and its bucket locked: nobody has a hold to change its flags by.",
-    "split-rmw kernel.vfs.namecache.rename #1":
-        "Others change flags with the directory locked, which the renamer has.",
-    "weaken-order kernel.vfs.namecache._make #1":
-        "The entry is nobody else's yet; the bucket's lock makes it known.",
     "drop-fence kernel.lwkt.spin.update_same #1":
         "An acquire fence is no instruction on x86, which does loads in order.",
     "forget-poll kernel.lwkt.sched.acquire #1":
@@ -853,14 +822,29 @@ EQUIVALENT = {
         "Nobody knows the zone yet: no chunk of it has been handed out.",
     "move-store kernel.mem.slab._new_zone #2":
         "Nobody knows the zone yet: no chunk of it has been handed out.",
+    "move-store kernel.vfs.namecache._make #1":
+        "The entry is nobody else's yet; the bucket's lock makes it known.",
+    "move-store kernel.vfs.namecache._make #2":
+        "The entry is nobody else's yet; the bucket's lock makes it known.",
+    "move-store kernel.vfs.vnode.make #1":
+        "The vnode is nobody else's yet; the slot's lock makes it known.",
     "no-lock kernel.lwkt.sched.giveaway #1":
         "Its callers are in one: a wakeup could queue the thread before this is denied.",
     "no-lock kernel.lwkt.sched.schedule_self #1":
         "Its callers are in the critical section that deschedule_self() asks for.",
+    "no-lock kernel.vfs.calls.readlink #1":
+        "What a symbolic link says is written before it has a name, and nobody changes it: the "
+        "lock is for file systems that need it.",
+    "no-lock kernel.vfs.lookup._follow #1":
+        "What a symbolic link says is written before it has a name, and nobody changes it.",
     "release-early kernel.lwkt.sched.giveaway #1":
         "Its callers are in one: a wakeup could queue the thread before this is denied.",
     "release-early kernel.lwkt.sched.schedule_self #1":
         "Its callers are in the critical section that deschedule_self() asks for.",
+    "release-early kernel.vfs.calls.readlink #1":
+        "What a symbolic link says is written before it has a name, and nobody changes it.",
+    "release-early kernel.vfs.lookup._follow #1":
+        "What a symbolic link says is written before it has a name, and nobody changes it.",
     "skip-recheck kernel.lwkt.sched.acquire #1":
         "The message that hands it over is executed when its CPU is off its stack.",
     "skip-recheck kernel.lwkt.token._try #3":
@@ -893,6 +877,20 @@ EQUIVALENT = {
         "A number for statistics.",
     "split-rmw kernel.lwkt.token._contested #2":
         "DIDYIELD: only the thread itself writes these flags while it runs.",
+    "split-rmw kernel.vfs.mount._mark #1":
+        "Others change flags with the directory locked, which who marks has; RESOLVED it was when "
+        "it was looked up.",
+    "split-rmw kernel.vfs.mount._unclaim #1":
+        "What says MOUNT is not removed and keeps its name: nobody else changes its flags.",
+    "split-rmw kernel.vfs.namecache._set #1":
+        "Others change flags with the directory locked, as who sets an entry that is RESOLVED; of "
+        "one that is not nobody else does, but for who has its lock.",
+    "split-rmw kernel.vfs.namecache._unhash #1":
+        "`update` is changed by the holder of the bucket's lock alone.",
+    "split-rmw kernel.vfs.namecache._unhash #2":
+        "The entry is idle and its bucket locked: nobody has a hold to change its flags by.",
+    "split-rmw kernel.vfs.namecache.rename #1":
+        "Others change flags with the directory locked, which the renamer has.",
     "weaken-order kernel.io.buf._make #1":
         "Nobody knows the buffer before getblk() puts it into the hash.",
     "weaken-order kernel.lwkt.cpumask.AtomicCpumask.clear #1":
@@ -908,18 +906,20 @@ EQUIVALENT = {
         "Who still reads rsignal 1 sends a message too many.",
     "weaken-order kernel.mem.slab._new_zone #1":
         "Nobody knows the zone yet: no chunk of it has been handed out.",
+    "weaken-order kernel.vfs.namecache._make #1":
+        "The entry is nobody else's yet; the bucket's lock makes it known.",
 }
 
 # name: what it takes that no scenario has yet
 OPEN = {
-    "skip-recheck kernel.vfs.namecache._unhash #2":
-        "Between the look at the hash and the lock the entry is renamed, and let go of.",
-    "release-early kernel.vfs.namecache._find #1":
-        "As no-lock of the same.",
     "no-lock kernel.vfs.namecache._find #1":
         "A slab of entries is unmapped between two steps of one walk, on whose CPU a message "
         "of the grace period was answered in between.",
     "release-early kernel.vfs.mount._mount #2":
         "A rename looks up its first name between the lock that is let go of and the list, and its "
         "second after that.",
+    "release-early kernel.vfs.namecache._find #1":
+        "As no-lock of the same.",
+    "skip-recheck kernel.vfs.namecache._unhash #2":
+        "Between the look at the hash and the lock the entry is renamed, and let go of.",
 }
