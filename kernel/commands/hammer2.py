@@ -180,7 +180,6 @@ def _pfs_type(one: Ptr[Label]) -> Str:
             return "UNKNOWN"
 
 
-@throws
 def _volume_list(fs: Ptr[Fs]) -> None:
     head = ref(fs.hmp.voldata)
     kprintf(f"version {u32(head.version)}, newest header is copy {fs.hmp.zone}, "

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Effects over the whole program: what may block, what recurses, how deep the stack gets.
+"""Effects over the whole program: what may block or raise, what recurses, how deep the stack gets.
 
     @may_block                         lwkt.switch may block
     def switch() -> None: ...          tsleep calls it, so tsleep may block
@@ -14,6 +14,9 @@ Invariants
   E1  Summaries hold no tree and no type: they are cached with a module's object.
   E2  A function may block if and only if some chain of calls leads to a @may_block function.
   E3  A bound on the stack counts every frame of the deepest chain, return addresses included.
+  E4  A @throws function may raise if it raises itself, or calls through a type that is @throws, or
+      if some chain of calls of @throws functions leads to one that does; what is caught on the way
+      counts as well.
 Tests     tests/toolchain/test_effects.py
 """
 from __future__ import annotations
@@ -53,6 +56,9 @@ class Summary:
     frame: int | None = None         # bytes, from the object, the return address included
     keeps: list[tuple[int, int | None, Spot]] = field(default_factory=list)
     passes: list[Pass] = field(default_factory=list)
+    throws: bool = False
+    raises: bool = False             # by itself; so does one without a body here, for all we know
+    bound: bool = False              # its type is not its own choice: a table's, one of many
 
 
 @dataclass(slots=True)
@@ -120,6 +126,9 @@ def _summary(function: tree.Function) -> Summary:
     made = Summary(function.symbol, function.name, _spot(function.loc), attrs.may_block,
                    attrs.no_block, attrs.interrupt, attrs.recursive, attrs.entry_stack,
                    attrs.export, [], [], [], [])
+    made.throws = function.throws
+    made.raises = function.throws and (effects is None or effects.raises)
+    made.bound = bool(attrs.export or attrs.tables or function.is_instance)
     if effects is not None:
         made.calls = [(s, _spot(loc), r and _spot(r)) for s, loc, r in effects.calls]
         made.indirect = [(key if isinstance(key, str) else ".".join(key), _spot(loc),
@@ -238,6 +247,21 @@ class Program:
                     queue.append(caller)
         return found
 
+    def _raising(self) -> set[str]:
+        """The @throws functions that may raise (E4)."""
+        callers: dict[str, list[str]] = {}
+        for symbol, edges in self.edges.items():
+            for callee, _, _ in edges:
+                callers.setdefault(callee, []).append(symbol)
+        found = {s for s, f in self.functions.items() if f.raises}
+        queue = deque(found)
+        while queue:
+            for caller in callers.get(queue.popleft(), ()):
+                if caller not in found and self.functions[caller].throws:
+                    found.add(caller)
+                    queue.append(caller)
+        return found
+
     # ---- checks ---------------------------------------------------------------------------------
 
     def check_blocking(self) -> None:
@@ -279,6 +303,16 @@ class Program:
         chain.append((f"`{self._name(symbol)}` is @may_block",
                       locate(last.spot) if last else None))
         self.sink.error(code, locate(spot), message, help=help, notes=(*notes, *chain))
+
+    def check_raising(self) -> None:
+        """Warn of functions that are @throws for nothing, and whose own choice that is."""
+        raising = self._raising()
+        taken = {self.alias.get(s, s) for symbols in self.taken.values() for s in symbols}
+        for made in self.functions.values():
+            if made.throws and not made.bound and made.symbol not in raising | taken:
+                self.sink.warning("K0707", locate(made.spot),
+                                  f"`{made.name}` is @throws, but nothing in it raises",
+                                  help="take @throws away; its callers need no `try` then")
 
     def check_recursion(self) -> None:
         """Report cycles of calls in which no function states a bound."""

@@ -73,6 +73,7 @@ class Effects:
     functions: dict[str, tree.Function] = field(default_factory=dict)
     globals: dict[str, tree.Global] = field(default_factory=dict)
     address_taken: list[tuple[str, str]] = field(default_factory=list)
+    raises: bool = False                                                 # an error leaves it
     must_not_block: list[tuple[str, Loc]] = field(default_factory=list)
     tables: set[str] = field(default_factory=set)                        # entries("name")
     keeps: list[tuple[int, int | None, Loc]] = field(default_factory=list)

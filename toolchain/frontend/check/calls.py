@@ -395,6 +395,7 @@ def indirect(b: Body, node: ast.Call, callee: tree.Expr, table: tuple[str, str] 
         return b.poison(node)
     if ty.throws:
         _check_throws(b, node, ast.unparse(node.func))
+        b.effects.raises |= b.handlers == 0
     b.effects.indirect.append((table or ty.name, loc, b.region))
     lifetimes.passed(b, table or ty.name, args, loc, indirect=True)
     b.forget_memory()

@@ -211,6 +211,7 @@ def _raise(b: Body, node: ast.Raise) -> None:
         code = tree.Load(t.I32, loc, tree.VarPlace(t.I32, loc, held))
         above = tree.Compare(t.BOOL, loc, "gt", code, tree.Const(t.I32, loc, 0))
         b.out.append(tree.Assert(loc, above, "an error's code is above 0", [("code", code)], []))
+    b.effects.raises |= b.handlers == 0
     b.out.append(tree.Raise(loc, code))
     b.flow = None
 
