@@ -109,7 +109,7 @@ class Builder:
         effects.check_bindings(summaries, self.sink, whole)
         graph = effects.Program(summaries, self.sink)
         graph.check_blocking()
-        graph.check_raising()
+        graph.check_raising(whole)
         graph.check_recursion()
         keeping.check(graph)
         return graph

@@ -12,11 +12,9 @@ from kpy import (
     address_of,
     kprintf,
     no_block,
-    panic,
     pointer_at,
     ref,
     table,
-    throws,
     u8,
     u32,
     u64,
@@ -120,14 +118,6 @@ def _reader(number: u64) -> None:
 @table("guest_test", 230)
 def buffers_on_all_cpus() -> None:
     """Two objects of four times the room there is, read by all CPUs; then nothing is left."""
-    try:
-        _buffers_on_all_cpus()
-    except Errno as e:
-        panic(f"error {e.code}")
-
-
-@throws
-def _buffers_on_all_cpus() -> None:
     buf.init_object(first, _strategy, BLOCKS * BLOCK, 4 * BLOCK, 0)
     buf.init_object(second, _strategy, BLOCKS * BLOCK, 2 * BLOCK, 8)
     before = buf.total_bytes()

@@ -58,40 +58,40 @@ RAISING = """
 from kpy import Array, Errno, Final, ThrowsFn, throws, u32
 
 @throws
-def fails(n: u32) -> u32:
+def _fails(n: u32) -> u32:
     raise Errno(n)
 
 @throws
-def asked(n: u32) -> u32:
+def _asked(n: u32) -> u32:
     return n
 
-CHOICES: Final[Array[ThrowsFn[[u32], u32], 1]] = [asked]
+CHOICES: Final[Array[ThrowsFn[[u32], u32], 1]] = [_asked]
 """
 
 
 @pytest.mark.parametrize(("body", "said"), [
     ("return n", True),
-    ("return fails(n)", False),
+    ("return _fails(n)", False),
     ("return CHOICES[0](n)", False),                        # whoever may be in the table
     ("raise Errno(n)", False),
-    ("return g(n)", True),                                  # of g as well: see below
+    ("return _g(n)", True),                                  # of _g as well: see below
     ("try:\n        raise Errno(n)\n    except Errno:\n        return n", True),
     ("try:\n        return n\n    except Errno as e:\n        raise", False),
 ])
 def test_throws_for_nothing_is_said(body, said):
     source = RAISING + f"""
 @throws
-def g(n: u32) -> u32:
-    return {"fails(n)" if "g(n)" not in body else "n"}
+def _g(n: u32) -> u32:
+    return {"_fails(n)" if "_g(n)" not in body else "n"}
 
 @throws
-def f(n: u32) -> u32:
+def _f(n: u32) -> u32:
     {body}
 """
     wrong = [d.message for d in diagnostics(source) if d.code == "K0707"]
-    assert ("`f` is @throws, but nothing in it raises" in wrong) is said
-    assert ("`g` is @throws, but nothing in it raises" in wrong) is ("g(n)" in body)
-    assert not any("asked" in message or "fails" in message for message in wrong)
+    assert ("`_f` is @throws, but nothing in it raises" in wrong) is said
+    assert ("`_g` is @throws, but nothing in it raises" in wrong) is ("_g(n)" in body)
+    assert not any("_asked" in message or "_fails" in message for message in wrong)
 
 
 def test_blocking_through_an_operations_table_is_seen():

@@ -304,12 +304,17 @@ class Program:
                       locate(last.spot) if last else None))
         self.sink.error(code, locate(spot), message, help=help, notes=(*notes, *chain))
 
-    def check_raising(self) -> None:
-        """Warn of functions that are @throws for nothing, and whose own choice that is."""
+    def check_raising(self, whole: bool) -> None:
+        """Warn of functions that are @throws for nothing, and whose own choice that is.
+
+        whole: all of the program is here; if not, somebody else may put what is not private (_name)
+        into a table.
+        """
         raising = self._raising()
         taken = {self.alias.get(s, s) for symbols in self.taken.values() for s in symbols}
         for made in self.functions.values():
-            if made.throws and not made.bound and made.symbol not in raising | taken:
+            free = not made.bound and (whole or made.name.startswith("_"))
+            if made.throws and free and made.symbol not in raising | taken:
                 self.sink.warning("K0707", locate(made.spot),
                                   f"`{made.name}` is @throws, but nothing in it raises",
                                   help="take @throws away; its callers need no `try` then")
