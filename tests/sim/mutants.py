@@ -404,6 +404,7 @@ KILLED = {
     "no-lock kernel.vfs.mount.unmount #1": ("two_mount", "race-pct", 27),
     "no-lock kernel.vfs.mount.unmount #2": ("unmounted", "race-pct", 12),
     "no-lock kernel.vfs.namecache._enqueue #1": ("names_thrown_away", "race-random", 0),
+    "no-lock kernel.vfs.namecache._find #1": ("walked_while_retired", "random", 8),
     "no-lock kernel.vfs.namecache._resolve #1": ("two_unlink", "race-pct", 1),
     "no-lock kernel.vfs.namecache._resolve #2": ("long_name", "race-pct", 26),
     "no-lock kernel.vfs.namecache._set #1": ("name_comes", "race-random", 12),
@@ -550,6 +551,7 @@ KILLED = {
     "release-early kernel.vfs.mount.unmount #1": ("two_mount", "race-pct", 350),
     "release-early kernel.vfs.mount.unmount #2": ("unmounted", "race-pct", 12),
     "release-early kernel.vfs.namecache._enqueue #1": ("names_thrown_away", "race-random", 2),
+    "release-early kernel.vfs.namecache._find #1": ("walked_while_retired", "random", 40),
     "release-early kernel.vfs.namecache._resolve #1": ("two_unlink", "race-pct", 18),
     "release-early kernel.vfs.namecache._resolve #2": ("moved_and_unlinked", "race-random", 8),
     "release-early kernel.vfs.namecache._set #1": ("name_comes", "race-pct", 4),
@@ -912,14 +914,9 @@ EQUIVALENT = {
 
 # name: what it takes that no scenario has yet
 OPEN = {
-    "no-lock kernel.vfs.namecache._find #1":
-        "A slab of entries is unmapped between two steps of one walk, on whose CPU a message "
-        "of the grace period was answered in between.",
     "release-early kernel.vfs.mount._mount #2":
         "A rename looks up its first name between the lock that is let go of and the list, and its "
         "second after that.",
-    "release-early kernel.vfs.namecache._find #1":
-        "As no-lock of the same.",
     "skip-recheck kernel.vfs.namecache._unhash #2":
         "Between the look at the hash and the lock the entry is renamed, and let go of.",
 }

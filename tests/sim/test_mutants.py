@@ -26,7 +26,7 @@ def test_each_mutant_is_in_one_list(capsys):
         print(f"\n{len(known)} mutants: {len(lists[0])} killed, {len(lists[1])} equivalent, "
               f"{len(lists[2])} open; killed by operator: "
               f"{', '.join(f'{n} {o}' for o, n in killed.most_common())}", end="")
-    assert len(lists[0]) >= 700 and len(lists[2]) <= 4
+    assert len(lists[0]) >= 700 and len(lists[2]) <= 2
     assert all(".vfs." in name for name in mutants.OPEN)
 
 

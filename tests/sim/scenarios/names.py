@@ -21,12 +21,13 @@ from kpy import (
     u8,
     u64,
     unwrap,
+    zeroed,
 )
 
 from kernel.fs.tmpfs.node import Node
 from kernel.fs.tmpfs.vnops import VOPS
 from kernel.lib.errno import ENOENT, ENOMEM
-from kernel.lwkt import globaldata, ipiq
+from kernel.lwkt import intr
 from kernel.lwkt.globaldata import gd
 from kernel.mem import kmalloc_obj
 from kernel.vfs import lookup, mount, namecache, vnode
@@ -41,10 +42,13 @@ UNSAFE: Final = True        # addresses are compared
 
 EARLY: Final[u64] = 20              # stale holds of an entry that is going
 TWINS: Final = 16                   # names in one bucket
+VECTOR: Final = 5
 
 in_hand: Array[Atomic[u64], 2]      # the vnode of file a that each has
 twin: Array[u8, 4]                  # see one_bucket_of_names
 twins: Array[Array[u8, 4], TWINS]   # see walked_while_retired
+info: intr.IntrInfo = zeroed(intr.IntrInfo)
+handler: intr.Handler = zeroed(intr.Handler)
 
 
 # --- Looking up -----------------------------------------------------------------------------
@@ -359,32 +363,39 @@ def _up_with_long_bucket() -> None:
         assert not tree.look(twins[i])
 
 
-def _retire_twins(unused: u64) -> None:
-    """All CPUs are asked, and the other one is rung for; it answers at once if it can."""
+def _retire_twins(self: Ptr[intr.Handler]) -> None:
     namecache.purge(mount.root_mount())
     kmalloc_obj.poll()
-    ipiq.send(globaldata.find(1), _ring, 0, 0)
     kmalloc_obj.drain()
-    tree.leave()
+    tree.stage.store(1)
 
 
-def _ring(unused1: u64, unused2: u64) -> None:
-    """A message that does nothing but come after others."""
+def _up_and_handled() -> None:
+    _up_with_long_bucket()
+    handler.func = _retire_twins
+    handler.name = "retire"
+    try:
+        intr.register(info, 0, VECTOR, b"retire")
+    except Errno:
+        panic("no interrupt thread")
+    intr.add_handler(info, 0, handler)
 
 
 def _walk(unused: u64) -> None:
+    world.interrupt(0, VECTOR)
     assert not tree.look(twins[0])
+    while tree.stage.load() == 0:
+        world.wait()
     tree.leave()
 
 
 def walked_while_retired() -> None:
-    """A bucket is walked while the memory of what is in it is unmapped."""
-    tree.with_files(2, ROOMY)
+    """The memory of what is in a bucket is unmapped by a thread that interrupts a walk of it."""
+    tree.with_files(1, ROOMY)
     heap.needed(3 * heap.MIB)
-    world.start_with(_up_with_long_bucket)
+    world.start_with(_up_and_handled)
     world.on_each(tree.here)
-    world.thread(_retire_twins, 0, 0)
-    world.thread(_walk, 0, 1)
+    world.thread(_walk, 0, 0)
 
 
 def _find_for_a_while(unused: u64) -> None:
