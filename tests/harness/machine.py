@@ -2,7 +2,8 @@
 """A virtual machine as a context manager: QEMU, its console and its monitor.
 
 Everything the machine says is kept in build/test/<name>/: console.log, qemu.log (what QEMU says,
-and the CPU's state at a triple fault), qmp.log, gdb.log, command.txt.
+and the CPU's state at a triple fault), qmp.log, gdb.log, command.txt; of a machine that did not say
+in time what was waited for, registers.txt and memory.elf, a core that gdb reads beside its kernel.
 
 Invariants
   M1  A panic, a triple fault, a reset or an unasked end of QEMU fails the test that waits, at
@@ -131,7 +132,10 @@ class Machine:
         match = self.console.expect(pattern, self._limit(timeout))
         if match is None:
             text = pattern if isinstance(pattern, str) else pattern.pattern
-            raise MachineError(self._story(f"waited for `{text}`, but {self._why()}"))
+            why = self._why()
+            if self._process.poll() is None and not self.console.panic:
+                self._keep_state()
+            raise MachineError(self._story(f"waited for `{text}`, but {why}"))
         return match
 
     def expect_panic(
@@ -187,6 +191,17 @@ class Machine:
         path = Path(file).resolve()
         self.qmp("dump-guest-memory", paging=False, protocol=f"file:{path}")
         return path
+
+    def _keep_state(self) -> None:
+        """Stop the guest, and write down what its CPUs do and what is in its memory: who hangs
+        cannot be asked again."""
+        try:
+            self.qmp("stop")
+            said = self.qmp("human-monitor-command", **{"command-line": "info registers -a"})
+            (self.folder / "registers.txt").write_text(said)
+            self.dump_memory(self.folder / "memory.elf")
+        except Exception as error:              # the failure that it is about comes first
+            (self.folder / "registers.txt").write_text(f"not kept: {error}\n")
 
     def gdb(self) -> Gdb:
         """A gdb for this machine, which must have been made with gdb=True."""

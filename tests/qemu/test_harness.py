@@ -73,11 +73,13 @@ def test_early_end_is_named(tmp_path):
         assert "ended with status 3" in fails(vm, "never")
 
 
-def test_time_out_is_named(tmp_path):
-    with Machine(image(tmp_path, probe.prints("waiting\n"))) as vm:
+def test_time_out_is_named_and_what_the_guest_was_at_is_kept(tmp_path):
+    with Machine(image(tmp_path, probe.prints("waiting\n")), mem="32M", cpus=2) as vm:
         vm.expect("waiting")
         with pytest.raises(MachineError, match="did not come in time"):
             vm.expect("more", timeout=0.2)
+        assert (vm.folder / "registers.txt").read_text().count("IP=") == 2
+        assert (vm.folder / "memory.elf").stat().st_size > 32 << 20
 
 
 def test_power_cut_and_memory_dump(tmp_path):
