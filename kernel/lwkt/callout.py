@@ -9,6 +9,7 @@ Invariants
   O1  A callout that is ACTIVE is in the bucket `time % WHEEL` of its CPU, and only that CPU
       changes the bucket.
   O2  `softticks` never overtakes `curticks`; what is due at a tick is called before it is passed.
+      While a function is called more may be due at its tick: hardclock() passes none then.
   O3  When stop() returns the function is not running and will not run, unless it was called by
       the function itself.
 Tests     tests/unit/lwkt/test_callout.py, tests/guest/timers.py
@@ -117,7 +118,7 @@ def stop(c: Ptr[Callout]) -> bool:
 def hardclock() -> None:
     """A tick has passed.  Interrupt level."""
     wheel = ref(gd.wheel)
-    idle = wheel.softticks == wheel.curticks
+    idle = wheel.softticks == wheel.curticks and wheel.running is None
     wheel.curticks += 1
     if idle and wheel.buckets[wheel.curticks % WHEEL].empty():
         wheel.softticks = wheel.curticks            # O2: nothing to call

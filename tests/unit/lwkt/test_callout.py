@@ -52,6 +52,26 @@ def test_o1_o2_each_is_called_at_its_tick_once(one):
     check()
 
 
+@pytest.mark.parametrize("ticks", [1, 2, 5])
+def test_o2_ticks_while_one_is_called_pass_over_no_other(one, ticks):
+    """Three are due at a tick, and while the first is called the clock goes on."""
+    seen, kept = [], []
+
+    def called(c):
+        seen.append(c.arg)
+        if c.arg == 0:
+            for _ in range(ticks):
+                one.callout.hardclock()
+    for number in range(3):
+        c = one.mod.Callout(func=called, gd=one.find(0))
+        kept.append(c)
+        one.callout.init(c)
+        one.callout.reset(c, 1, called, number)
+    tick(one)
+    assert seen == [0, 1, 2]
+    assert one.gd.wheel.softticks == one.gd.wheel.curticks == 1 + ticks
+
+
 def test_reset_replaces(one):
     seen = []
 
