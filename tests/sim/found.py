@@ -78,4 +78,7 @@ FOUND = [
     ("mounted_on_what_moves", "random:0:0:100000:99",
      "calls.rename() compared the file systems first: what something was mounted on was not busy, "
      "but elsewhere"),
+    ("due_together", "random:0:0:100000:130",
+     "callout.hardclock() came while softclock called a function, found the next bucket empty, and "
+     "passed the tick: what else was due at it was never called, a sleep never timed out"),
 ]

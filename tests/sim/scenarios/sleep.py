@@ -5,7 +5,7 @@ Covers    kernel/lwkt/sleepq.py L1 to L4, callout.py O1 to O3, systimer.py I1 to
 """
 from typing import Final
 
-from kpy import Atomic, Ptr, address_of, i32, ref, u32, u64, zeroed
+from kpy import Array, Atomic, Ptr, address_of, i32, ref, u32, u64, zeroed
 
 from kernel.lwkt import callout, crit, globaldata, ipiq, sched, sleepq, spin
 from kernel.lwkt.globaldata import find, gd
@@ -15,6 +15,8 @@ from tests.sim import world
 
 UNSAFE: Final = True        # idents are addresses; spinlocks and callouts begin as zero
 
+DUE: Final = 3              # callouts at one tick
+
 condition: Atomic[u32]
 woken: Atomic[u32]
 calls: Atomic[u32]
@@ -23,6 +25,7 @@ stage: Atomic[u32]
 lock: spin.Spinlock
 timer: callout.Callout = zeroed(callout.Callout)
 second: callout.Callout = zeroed(callout.Callout)
+together: Array[callout.Callout, DUE] = zeroed(Array[callout.Callout, DUE])
 
 
 def _ident() -> u64:
@@ -207,6 +210,33 @@ def stop_here() -> None:
     """The same on its own CPU."""
     world.clocks(hasty=6)
     world.thread(_stop_own, 0, 0)
+
+
+def _counted(c: Ptr[callout.Callout]) -> None:
+    calls.add(1)
+    world.point()
+    sleepq.wakeup(u64(address_of(ref(calls))))
+
+
+def _set_all(unused: u64) -> None:
+    crit.crit_enter()
+    for i in range(DUE):
+        callout.init(together[i])
+        callout.reset(together[i], 1, _counted, 0)
+    crit.crit_exit()
+    ident = u64(address_of(ref(calls)))
+    while calls.load() != DUE:
+        sleepq.tsleep_interlock(ident)
+        if calls.load() != DUE:
+            sleepq.wait(ident, SleepFlag.PINTERLOCKED, "calls")
+        else:
+            sleepq.tsleep_remove()
+
+
+def due_together() -> None:
+    """Three callouts are due at one tick, and the clock goes on while they are called."""
+    world.clocks(hasty=6)
+    world.thread(_set_all, 0, 0)
 
 
 def _wake_cpu(cpu: u64) -> None:
