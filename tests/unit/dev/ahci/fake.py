@@ -44,7 +44,7 @@ class Disk:
         self.sectors, self.serial, self.depth, self.ncq = sectors, serial, depth, ncq
         self.log, self.fua, self.trim, self.flush = log, fua, trim, flush
         self.sector_bytes, self.standby = sector_bytes, standby
-        self.media = mmap.mmap(-1, sectors * sector_bytes)     # untouched pages take no memory
+        self.media = mmap.mmap(-1, max(sectors * sector_bytes, 1))  # what is untouched is not there
 
     def identify(self) -> bytes:
         words = [0] * 256
