@@ -22,6 +22,7 @@ Tests     tests/toolchain/test_effects.py
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -125,10 +126,9 @@ def _summary(function: tree.Function) -> Summary:
     attrs, effects = function.attrs, function.effects
     made = Summary(function.symbol, function.name, _spot(function.loc), attrs.may_block,
                    attrs.no_block, attrs.interrupt, attrs.recursive, attrs.entry_stack,
-                   attrs.export, [], [], [], [])
-    made.throws = function.throws
-    made.raises = function.throws and (effects is None or effects.raises)
-    made.bound = bool(attrs.export or attrs.tables or function.is_instance)
+                   attrs.export, [], [], [], [], throws=function.throws,
+                   raises=function.throws and (effects is None or effects.raises),
+                   bound=bool(attrs.export or attrs.tables or function.is_instance))
     if effects is not None:
         made.calls = [(s, _spot(loc), r and _spot(r)) for s, loc, r in effects.calls]
         made.indirect = [(key if isinstance(key, str) else ".".join(key), _spot(loc),
@@ -207,7 +207,12 @@ class Program:
                 self._take(made.taken)
             self._take(module.taken)
         self.edges = {s: self._callees(f) for s, f in self.functions.items()}
-        self.blockers = self._blocking()
+        self.callers: dict[str, list[tuple[str, Spot]]] = {}
+        for symbol, edges in self.edges.items():
+            for callee, spot, _ in edges:
+                self.callers.setdefault(callee, []).append((symbol, spot))
+        self.blockers = self._leading_to(
+            (s for s, f in self.functions.items() if f.may_block), self.functions)
 
     def _take(self, pairs: list[tuple[str, str]]) -> None:
         for key, symbol in pairs:
@@ -230,35 +235,17 @@ class Program:
             out += [(s, spot, region) for s in sorted(self.targets(key))]
         return out
 
-    def _blocking(self) -> dict[str, tuple[str, Spot] | None]:
-        """Symbol to its next step towards a @may_block function (None: is one) (E2)."""
-        callers: dict[str, list[tuple[str, Spot]]] = {}
-        for symbol, edges in self.edges.items():
-            for callee, spot, _ in edges:
-                callers.setdefault(callee, []).append((symbol, spot))
-        found: dict[str, tuple[str, Spot] | None] = {
-            s: None for s, f in self.functions.items() if f.may_block}
+    def _leading_to(self, ends: Iterable[str], through: Container[str],
+                    ) -> dict[str, tuple[str, Spot] | None]:
+        """Symbol to its next step towards one of `ends` (None: is one), by calls of functions of
+        `through` alone."""
+        found: dict[str, tuple[str, Spot] | None] = dict.fromkeys(ends)
         queue = deque(found)
         while queue:
             symbol = queue.popleft()
-            for caller, spot in callers.get(symbol, ()):
-                if caller not in found:
+            for caller, spot in self.callers.get(symbol, ()):
+                if caller not in found and caller in through:
                     found[caller] = (symbol, spot)
-                    queue.append(caller)
-        return found
-
-    def _raising(self) -> set[str]:
-        """The @throws functions that may raise (E4)."""
-        callers: dict[str, list[str]] = {}
-        for symbol, edges in self.edges.items():
-            for callee, _, _ in edges:
-                callers.setdefault(callee, []).append(symbol)
-        found = {s for s, f in self.functions.items() if f.raises}
-        queue = deque(found)
-        while queue:
-            for caller in callers.get(queue.popleft(), ()):
-                if caller not in found and self.functions[caller].throws:
-                    found.add(caller)
                     queue.append(caller)
         return found
 
@@ -310,11 +297,12 @@ class Program:
         whole: all of the program is here; if not, somebody else may put what is not private (_name)
         into a table.
         """
-        raising = self._raising()
+        throwing = {s: f for s, f in self.functions.items() if f.throws}
+        raising = self._leading_to((s for s, f in throwing.items() if f.raises), throwing)      # E4
         taken = {self.alias.get(s, s) for symbols in self.taken.values() for s in symbols}
-        for made in self.functions.values():
+        for symbol, made in throwing.items():
             free = not made.bound and (whole or made.name.startswith("_"))
-            if made.throws and free and made.symbol not in raising | taken:
+            if free and symbol not in raising and symbol not in taken:
                 self.sink.warning("K0707", locate(made.spot),
                                   f"`{made.name}` is @throws, but nothing in it raises",
                                   help="take @throws away; its callers need no `try` then")

@@ -15,6 +15,7 @@ Tests     tests/toolchain/test_messages.py, tests/toolchain/test_bad_input.py
 from __future__ import annotations
 
 import ast
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,8 @@ MOST_ITEMS = 1 << 26         # of a list, a text or a range
 _CALLS = ("range", "bytes", "bytearray")
 _TO_PAD = ("ljust", "rjust", "center", "zfill")
 _OPERATORS = ast.Mult | ast.Pow | ast.LShift
+LARGE_NUMBER = ("this number is too large to be meant",
+                "the largest integers are 64 bits wide; is a count mistyped?")
 
 
 class TooLargeError(Exception):
@@ -30,8 +33,8 @@ class TooLargeError(Exception):
 
 
 def bound(node: ast.AST) -> Any:
-    """The tree with its costly operations bounded; it needs NAMES."""
-    return ast.fix_missing_locations(_Bounding().visit(node))
+    """A copy of the tree with its costly operations bounded; it needs NAMES."""
+    return ast.fix_missing_locations(_Bounding().visit(copy.deepcopy(node)))
 
 
 class _Bounding(ast.NodeTransformer):
@@ -90,8 +93,9 @@ class _Bounded:
         for items, count in ((left, right), (right, left)):
             if isinstance(items, list | tuple | str | bytes | bytearray) and (
                     isinstance(count, int) and len(items) * count > MOST_ITEMS):
-                raise TooLargeError("these are too many copies to be meant", "a constant makes "
-                               f"{MOST_ITEMS:,} items at most; is a count mistyped?")
+                raise TooLargeError(
+                    "these are too many copies to be meant",
+                    f"a constant makes {MOST_ITEMS:,} items at most; is a count mistyped?")
 
 
 class _BoundedInPlace(_Bounded):
@@ -107,8 +111,7 @@ class _BoundedInPlace(_Bounded):
 
 def _look_at_bits(bits: int) -> None:
     if bits > MOST_BITS + 1:
-        raise TooLargeError("this number is too large to be meant",
-                       "the largest integers are 64 bits wide; is a count mistyped?")
+        raise TooLargeError(*LARGE_NUMBER)
 
 
 def _callee(function: Any) -> Callable[..., Any]:
@@ -120,8 +123,9 @@ def _callee(function: Any) -> Callable[..., Any]:
             step = abs(args[2]) if len(numbers) > 2 else 1
             items = abs(args[1] - args[0]) // max(step, 1)
         if items > MOST_ITEMS:
-            raise TooLargeError("these are too many items to be meant",
-                           f"a constant makes {MOST_ITEMS:,} at most; is a count mistyped?")
+            raise TooLargeError(
+                "these are too many items to be meant",
+                f"a constant makes {MOST_ITEMS:,} at most; is a count mistyped?")
         return function(*args, **more)
     return call
 

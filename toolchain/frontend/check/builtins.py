@@ -17,7 +17,15 @@ import ast
 
 from toolchain.frontend import tree
 from toolchain.frontend import types as t
-from toolchain.frontend.check import integers, machine, sizes, storage, unsafe
+from toolchain.frontend.check import (
+    calls,
+    integers,
+    machine,
+    sizes,
+    storage,
+    unsafe,
+    vocabulary,
+)
 from toolchain.frontend.check.body import Body
 
 _PARTS = (integers, machine, sizes, storage, unsafe)
@@ -25,11 +33,16 @@ _PARTS = (integers, machine, sizes, storage, unsafe)
 
 def call(b: Body, node: ast.Call, name: str, want: t.Type | None) -> tree.Expr:
     """A call of builtin `name`."""
-    handler = next((part.HANDLERS[name] for part in _PARTS if name in part.HANDLERS), None)
-    if handler is None:
+    part = next((part for part in _PARTS if name in part.HANDLERS), None)
+    if part is None:
         return b.error("K0320", node.func, f"`{name}` cannot be used here",
                        help=_elsewhere(name))
-    return handler(b, node, want)
+    if part is unsafe:
+        unsafe.require(b, node)
+    takes = vocabulary.ARGUMENTS.get(name)
+    if takes is not None and not calls.counted(b, node, *takes):
+        return b.poison(node)
+    return part.HANDLERS[name](b, node, want)
 
 
 def _elsewhere(name: str) -> str:

@@ -14,7 +14,6 @@ Tests     tests/toolchain/test_messages.py
 from __future__ import annotations
 
 import ast
-import copy
 import sys
 from collections.abc import Collection, Iterator
 from typing import Any
@@ -199,7 +198,7 @@ def python_value(cx: Context, scope: Scope, node: ast.expr, extra: dict[str, Any
     if not _harmless(cx, scope, node) or not _known(cx, scope, node, extra or {}, excused):
         return FAILED
     try:
-        tree = bounded.bound(ast.Expression(copy.deepcopy(node)))
+        tree = bounded.bound(ast.Expression(node))
         code = compile(tree, scope.module.source.path, "eval", dont_inherit=True)
         return _limited(eval, code, _Names(cx, scope, extra or {}))
     except ConstError as failed:
@@ -628,7 +627,7 @@ def comptime(cx: Context, decl: FunctionDecl) -> Any:
                 ()):
             cx.comptime[key] = None
             return None
-        body = [bounded.bound(copy.deepcopy(s)) for s in decl.node.body]
+        body = [bounded.bound(s) for s in decl.node.body]
         bare = ast.FunctionDef(decl.name, _bare_arguments(decl.node.args), body, [], None)
         ast.copy_location(bare, decl.node)
         ast.fix_missing_locations(bare)

@@ -20,8 +20,6 @@ from toolchain.frontend.check.body import Body
 
 
 def _trunc(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
-    if not calls.counted(b, node, 2):
-        return b.poison(node)
     plain = vocabulary.PLAIN_TYPES.get(expr.vocabulary_name(b, node.args[0]))    # u3 is fine here
     if plain is None and expr.vocabulary_name(b, node.args[1]) in vocabulary.PLAIN_TYPES:
         value, wanted = map(ast.unparse, node.args)
@@ -51,8 +49,6 @@ def _trunc(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
 
 
 def _wrapping(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
-    if not calls.counted(b, node, 1):
-        return b.poison(node)
     b.wrap += 1
     made = expr.value(b, node.args[0], want)
     if made.ty is t.LITERAL and isinstance(want, t.IntType):
@@ -62,8 +58,6 @@ def _wrapping(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
 
 
 def _bits_of(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
-    if not calls.counted(b, node, 1):
-        return b.poison(node)
     made = expr.value(b, node.args[0])
     ty = made.ty
     if isinstance(ty, t.NewtypeType | t.BitsType | t.EnumType):
@@ -78,8 +72,6 @@ def _bits_of(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
 
 
 def _from_bits(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
-    if not calls.counted(b, node, 2):
-        return b.poison(node)
     ty = typeexpr.resolve(b.cx, b.scope, node.args[0])
     if not isinstance(ty, t.NewtypeType | t.BitsType | t.EnumType):
         return b.poison(node) if ty is t.POISON else b.error(
@@ -92,9 +84,6 @@ def _from_bits(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
 def _same_type(op: str, bits_only: bool = False) -> Any:
     """An operation on integers of one type, giving that type."""
     def check(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
-        if not calls.counted(b, node, 2 if op in ("min", "max") else 1, 8 if op in ("min", "max")
-                        else 1):
-            return b.poison(node)
         made = [expr.value(b, a, want) for a in node.args]
         if any(m.ty is t.POISON for m in made):
             return b.poison(node)
@@ -127,8 +116,6 @@ def _same_type(op: str, bits_only: bool = False) -> Any:
 
 
 def _abs(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
-    if not calls.counted(b, node, 1):
-        return b.poison(node)
     made = expr.value(b, node.args[0], want)
     if not isinstance(made.ty, t.IntType) or not made.ty.signed:
         return made if made.ty is t.POISON or isinstance(made.ty, t.IntType) else b.error(
@@ -155,8 +142,6 @@ def _ord(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
 
 def _rotate(op: str) -> Any:
     def check(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
-        if not calls.counted(b, node, 2):
-            return b.poison(node)
         made = expr.value(b, node.args[0], want)
         if made.ty is t.LITERAL and isinstance(want, t.IntType):
             made = b.coerce(made, want, node)
@@ -173,8 +158,6 @@ def _rotate(op: str) -> Any:
 
 def _with_carry(op: str) -> Any:
     def check(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
-        if not calls.counted(b, node, 2):
-            return b.poison(node)
         left, right = (expr.value(b, a) for a in node.args)
         ty = operators.common(b, left, right)
         if not isinstance(ty, t.IntType):

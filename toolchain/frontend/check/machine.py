@@ -15,7 +15,7 @@ from typing import Any
 
 from toolchain.frontend import tree
 from toolchain.frontend import types as t
-from toolchain.frontend.check import calls, expr, lifetimes, typeexpr, vocabulary
+from toolchain.frontend.check import expr, lifetimes, typeexpr, vocabulary
 from toolchain.frontend.check.body import Body, address
 from toolchain.frontend.check.scope import nearest
 
@@ -187,8 +187,6 @@ def _asm_inputs(b: Body, node: ast.expr) -> list[tuple[str, tree.Expr]]:
 
 
 def _entries(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
-    if not calls.counted(b, node, 1):
-        return b.poison(node)
     if not isinstance(node.args[0], ast.Constant) or not isinstance(node.args[0].value, str):
         return b.error("K0805", node, "`entries` takes the table's name",
                        help='for example `entries("sysinit")`')
@@ -199,8 +197,6 @@ def _entries(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
 
 def _nothing(op: str, result: t.Type) -> Any:
     def check(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
-        if not calls.counted(b, node, 0):
-            return b.poison(node)
         return tree.Intrinsic(result, b.loc(node), op, [])
     return check
 

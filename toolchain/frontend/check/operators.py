@@ -122,8 +122,8 @@ def _fold(b: Body, node: ast.AST, op: str, left: Any, right: Any) -> tree.Expr:
               "or": lambda: x | y, "xor": lambda: x ^ y, "shl": lambda: x << y,
               "shr": lambda: x >> y, "pow": lambda: x ** y}[op]()
     if abs(result).bit_length() > bounded.MOST_BITS:
-        return b.error("K0503", node, "this number is too large to be meant",
-                       help="the largest integers are 64 bits wide; is a count mistyped?")
+        message, hint = bounded.LARGE_NUMBER
+        return b.error("K0503", node, message, help=hint)
     return tree.Const(t.LITERAL, b.loc(node), result)
 
 

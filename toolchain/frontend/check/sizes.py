@@ -15,7 +15,7 @@ from typing import Any
 
 from toolchain.frontend import tree
 from toolchain.frontend import types as t
-from toolchain.frontend.check import calls, const, expr, typeexpr
+from toolchain.frontend.check import const, expr, typeexpr
 from toolchain.frontend.check.body import Body, require_layout
 from toolchain.frontend.check.scope import nearest
 
@@ -29,15 +29,11 @@ def _type_argument(b: Body, node: ast.Call) -> t.Type:
 
 
 def _sizeof(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
-    if not calls.counted(b, node, 1):
-        return b.poison(node)
     ty = _type_argument(b, node)
     return b.poison(node) if ty is t.POISON else tree.Const(t.LITERAL, b.loc(node), ty.size)
 
 
 def _alignof(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
-    if not calls.counted(b, node, 1):
-        return b.poison(node)
     ty = _type_argument(b, node)
     return b.poison(node) if ty is t.POISON else tree.Const(t.LITERAL, b.loc(node), ty.align)
 
@@ -56,8 +52,6 @@ def field_name(b: Body, node: ast.expr) -> str | None:
 
 
 def _offsetof(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
-    if not calls.counted(b, node, 2):
-        return b.poison(node)
     ty, name = _type_argument(b, node), field_name(b, node.args[1])
     if ty is t.POISON or name is None:
         return b.poison(node)
@@ -71,8 +65,6 @@ def _offsetof(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
 
 def _field(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
     """`field(p, F)`: the field that a generic's FieldVar names."""
-    if not calls.counted(b, node, 2):
-        return b.poison(node)
     name = field_name(b, node.args[1])
     if name is None:
         return b.poison(node)
@@ -81,8 +73,6 @@ def _field(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
 
 
 def _zeroed(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
-    if not calls.counted(b, node, 1):
-        return b.poison(node)
     ty = typeexpr.resolve(b.cx, b.scope, node.args[0])
     if ty is t.POISON or not require_layout(b, ty, node):
         return b.poison(node)

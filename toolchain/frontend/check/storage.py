@@ -20,8 +20,6 @@ from toolchain.frontend.check.body import Body, address, mark_address_taken, wri
 
 
 def _ref(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
-    if not calls.counted(b, node, 1):
-        return b.poison(node)
     place = expr.access(b, node.args[0])
     if place.ty is t.POISON:
         return place
@@ -36,8 +34,6 @@ def _ref(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
 
 def _lend(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
     """`lend(x)`: what passes for x, a Ptr or Slice, to what gives it back before the end."""
-    if not calls.counted(b, node, 1):
-        return b.poison(node)
     made = expr.access(b, node.args[0])
     if isinstance(made.ty, t.PtrType | t.SliceType):
         made = expr.read(b, made, node.args[0])
@@ -50,8 +46,6 @@ def _lend(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
 
 def _copy(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
     from toolchain.frontend.check import assign  # noqa: PLC0415  cycle
-    if not calls.counted(b, node, 2):
-        return b.poison(node)
     to = _storage_argument(b, node.args[0])
     if to is None:
         return b.poison(node)
@@ -94,8 +88,6 @@ def _as_storage(b: Body, place: tree.Expr, node: ast.expr) -> tree.Expr | None:
 
 
 def _unwrap(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
-    if not calls.counted(b, node, 1):
-        return b.poison(node)
     made = expr.value(b, node.args[0])
     if not isinstance(made.ty, t.PtrType):
         return made if made.ty is t.POISON else b.error(
@@ -107,8 +99,6 @@ def _unwrap(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
 
 
 def _len(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
-    if not calls.counted(b, node, 1):
-        return b.poison(node)
     made = expr.access(b, node.args[0])
     loc = b.loc(node)
     if isinstance(made.ty, t.PtrType) and isinstance(made.ty.elem, t.ArrayType | t.SliceType):
@@ -131,8 +121,6 @@ def _len(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
 
 def _bytes_of(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
     """`bytes_of(storage)`: its bytes as Slice[u8]; pointer-free storage, or an unsafe module."""
-    if not calls.counted(b, node, 1):
-        return b.poison(node)
     place = _storage_argument(b, node.args[0])
     if place is None:
         return b.poison(node)
@@ -161,8 +149,6 @@ def _holds_pointers(ty: t.Type) -> bool:
 
 def slice_method(b: Body, node: ast.Call, base: tree.Expr, name: str) -> tree.Expr:
     """`x.copy_from(y)` (equal lengths, or it traps) and `x.fill(v)`."""
-    if not calls.counted(b, node, 1):
-        return b.poison(node)
     elem = base.ty.elem                                              # type: ignore[attr-defined]
     whole = t.slice_of(elem)
     loc = b.loc(node)
@@ -180,8 +166,6 @@ def slice_method(b: Body, node: ast.Call, base: tree.Expr, name: str) -> tree.Ex
 
 
 def _volatile_load(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
-    if not calls.counted(b, node, 1):
-        return b.poison(node)
     place = expr.access(b, node.args[0])
     if not isinstance(place, tree.Place) or place.ty.is_aggregate:
         return place if place.ty is t.POISON else b.error(
@@ -192,8 +176,6 @@ def _volatile_load(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
 
 
 def _volatile_store(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
-    if not calls.counted(b, node, 2):
-        return b.poison(node)
     place = expr.access(b, node.args[0])
     made = expr.converted(b, node.args[1], place.ty)
     if not isinstance(place, tree.Place) or place.ty.is_aggregate:

@@ -15,11 +15,11 @@ from typing import Any
 
 from toolchain.frontend import tree
 from toolchain.frontend import types as t
-from toolchain.frontend.check import calls, expr, sizes, typeexpr
+from toolchain.frontend.check import expr, sizes, typeexpr
 from toolchain.frontend.check.body import Body, address, require_layout
 
 
-def _only_unsafe(b: Body, node: ast.Call) -> None:
+def require(b: Body, node: ast.Call) -> None:
     """Report a function that this module may not use, once; then go on as if it might."""
     module, name = b.scope.module, ast.unparse(node.func)
     if not module.unsafe and b.cx.first("unsafe", module.name, name):
@@ -28,9 +28,6 @@ def _only_unsafe(b: Body, node: ast.Call) -> None:
 
 
 def _cast(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
-    _only_unsafe(b, node)
-    if not calls.counted(b, node, 2):
-        return b.poison(node)
     ty = typeexpr.resolve(b.cx, b.scope, node.args[0])
     made = expr.value(b, node.args[1])
     if made.ty.is_aggregate and isinstance(made, tree.Place):
@@ -46,9 +43,6 @@ def _cast(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
 
 
 def _address_of(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
-    _only_unsafe(b, node)
-    if not calls.counted(b, node, 1):
-        return b.poison(node)
     made = expr.value(b, node.args[0])
     if made.ty.is_aggregate and isinstance(made, tree.Place):
         made = address(b, made, t.ptr(made.ty), node)
@@ -62,9 +56,6 @@ def _address_of(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
 
 
 def _pointer_at(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
-    _only_unsafe(b, node)
-    if not calls.counted(b, node, 2):
-        return b.poison(node)
     ty = typeexpr.resolve(b.cx, b.scope, node.args[0])
     made = expr.value(b, node.args[1], t.U64)
     if made.ty is t.LITERAL:
@@ -80,9 +71,6 @@ def _pointer_at(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
 
 
 def _make_slice(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
-    _only_unsafe(b, node)
-    if not calls.counted(b, node, 2):
-        return b.poison(node)
     made = expr.value(b, node.args[0])
     length = expr.converted(b, node.args[1], t.U64, "a length")
     if not isinstance(made.ty, t.PtrType | t.MPtrType):
@@ -93,9 +81,6 @@ def _make_slice(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
 
 
 def _container_of(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
-    _only_unsafe(b, node)
-    if not calls.counted(b, node, 3):
-        return b.poison(node)
     ty = typeexpr.resolve(b.cx, b.scope, node.args[0])
     name = sizes.field_name(b, node.args[1])
     made = expr.value(b, node.args[2])
@@ -117,9 +102,6 @@ def _container_of(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
 
 def _memory(op: str) -> Any:
     def check(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
-        _only_unsafe(b, node)
-        if not calls.counted(b, node, 3):
-            return b.poison(node)
         first = expr.value(b, node.args[0])
         second = (expr.converted(b, node.args[1], t.U8, "the byte") if op == "memset"
                   else expr.value(b, node.args[1]))
@@ -137,9 +119,6 @@ def _memory(op: str) -> Any:
 
 def _symbol_address(b: Body, node: ast.Call, want: t.Type | None) -> tree.Expr:
     """The address of a symbol that the linker or assembly defines."""
-    _only_unsafe(b, node)
-    if not calls.counted(b, node, 1):
-        return b.poison(node)
     if not isinstance(node.args[0], ast.Constant) or not isinstance(node.args[0].value, str):
         return b.error("K0339", node.args[0], "this is a symbol's name: a literal string",
                        help="for example `symbol_address(\"_start\")`")

@@ -37,6 +37,16 @@ FUNCTIONS = frozenset({
 })
 BUILTIN_FUNCTIONS = frozenset({"len", "range", "enumerate", "zip", "reversed", "min", "max", "abs",
                                "ord"})
+ARGUMENTS: dict[str, tuple[int, ...]] = {       # of a function: how many, or from and to
+    name: count for count, names in {
+        (0,): "pause frame_address return_address",
+        (1,): "wrapping bits_of popcount ctz clz bswap abs sizeof alignof zeroed ref lend unwrap "
+              "len bytes_of volatile_load address_of symbol_address entries",
+        (2,): "trunc from_bits rotl rotr mulhi add_carry sub_borrow mul_overflow offsetof field "
+              "copy volatile_store cast pointer_at make_slice",
+        (2, 8): "min max",
+        (3,): "container_of memcpy memmove memset memcmp",
+    }.items() for name in names.split()}
 ORDERS = ("relaxed", "acquire", "release", "acq_rel", "seq_cst")
 OTHERS = frozenset({"Errno", "TypeVar", "ConstVar", "FieldVar", "TYPE_CHECKING", "TableEntry",
                     *ORDERS})
