@@ -16,6 +16,7 @@ from kpy import (
     Fn,
     Ptr,
     Slice,
+    ThrowsFn,
     VirtAddr,
     address_of,
     i32,
@@ -38,8 +39,8 @@ from kernel.lib.errno import ENOENT
 from kernel.lwkt.globaldata import gd
 from kernel.mem import kmalloc_obj, malloc_type
 from kernel.mem.flags import NOWAIT
-from kernel.vfs import calls, mount, namecache, vnode
-from kernel.vfs.lookup import M_NLOOKUP
+from kernel.vfs import calls, lookup, mount, namecache, vnode
+from kernel.vfs.lookup import M_NLOOKUP, Nlc
 from kernel.vfs.mount import M_MOUNT, MountFlag
 from kernel.vfs.namecache import M_NAME, Namecache
 from kernel.vfs.vnode import M_VNODE, Attr, Vnode, Vtype
@@ -252,26 +253,58 @@ def try_make(path: Slice[u8], kind: Vtype) -> i32:
 
 @may_block
 def try_rename(old: Slice[u8], new: Slice[u8]) -> i32:
-    try:
-        calls.rename(old, new)
-        return 0
-    except Errno as e:
-        return e.code
+    return _error_of_two(calls.rename, old, new)
+
+
+@may_block
+def try_link(old: Slice[u8], new: Slice[u8]) -> i32:
+    return _error_of_two(calls.link, old, new)
 
 
 @may_block
 def try_unlink(path: Slice[u8]) -> i32:
+    return _error_of(calls.unlink, path)
+
+
+@may_block
+def try_rmdir(path: Slice[u8]) -> i32:
+    return _error_of(calls.rmdir, path)
+
+
+@may_block
+def try_stat(path: Slice[u8], follow: bool) -> i32:
+    attr: Attr
     try:
-        calls.unlink(path)
+        calls.stat(path, attr, follow)
         return 0
     except Errno as e:
         return e.code
 
 
 @may_block
-def try_rmdir(path: Slice[u8]) -> i32:
+def try_walk_in() -> i32:
+    """Look up a name below the folder, which is not there."""
     try:
-        calls.rmdir(path)
+        lookup.done(lookup.nlookup(b"/folder/x", Nlc.CREATE))
+        return 0
+    except Errno as e:
+        return e.code
+
+
+@may_block
+def _error_of(change: ThrowsFn[[Slice[u8]], None], path: Slice[u8]) -> i32:
+    try:
+        change(path)
+        return 0
+    except Errno as e:
+        return e.code
+
+
+@may_block
+def _error_of_two(change: ThrowsFn[[Slice[u8], Slice[u8]], None], old: Slice[u8], new: Slice[u8],
+                  ) -> i32:
+    try:
+        change(old, new)
         return 0
     except Errno as e:
         return e.code

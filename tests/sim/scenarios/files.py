@@ -5,7 +5,7 @@ Covers    kernel/vfs/calls.py, lookup.py L2 and L3, kernel/fs/tmpfs/node.py T1
 """
 from typing import Final
 
-from kpy import Array, Errno, Ptr, Slice, copy, i32, may_block, panic, ref, throws, u8, u64, zeroed
+from kpy import Array, Errno, Ptr, Slice, copy, may_block, panic, ref, throws, u8, u64, zeroed
 
 from kernel.fs.tmpfs.vnops import VOPS
 from kernel.lib.errno import EEXIST, EINVAL, EIO, EISDIR, ENOENT, ENOTDIR, EPERM
@@ -31,24 +31,24 @@ def _none_known(vp: Ptr[Vnode], attr: Ptr[Attr]) -> None:
 # --- Read and written -----------------------------------------------------------------------
 
 
-def _up_with_data() -> None:
-    tree.up()
+@may_block
+def _write_to_a(text: Slice[u8]) -> None:
     try:
         vp = calls.open_file(b"/a")
-        assert calls.write(vp, 0, OLD) == len(OLD)
+        assert calls.write(vp, 0, text) == len(text)
         calls.close_file(vp)
     except Errno:
         panic("a cannot be written")
+
+
+def _up_with_data() -> None:
+    tree.up()
+    _write_to_a(OLD)
     tree.forget_names()
 
 
 def _write_a(unused: u64) -> None:
-    try:
-        vp = calls.open_file(b"/a")
-        assert calls.write(vp, 0, NEW) == len(NEW)
-        calls.close_file(vp)
-    except Errno:
-        panic("a cannot be written")
+    _write_to_a(NEW)
     tree.leave()
 
 
@@ -133,25 +133,16 @@ def directory_listed() -> None:
 # --- Links ----------------------------------------------------------------------------------
 
 
-@may_block
-def _try_link(old: Slice[u8], path: Slice[u8]) -> i32:
-    try:
-        calls.link(old, path)
-        return 0
-    except Errno as e:
-        return e.code
-
-
 def _link_a(unused: u64) -> None:
     """Into the folder, unless it is gone."""
-    error = _try_link(b"/a", b"/folder/x")
+    error = tree.try_link(b"/a", b"/folder/x")
     assert error == 0 or error == ENOENT
     tree.leave()
 
 
 def _link_b(unused: u64) -> None:
     """B is always there; it may be what was a."""
-    assert _try_link(b"/b", b"/folder/x") == 0
+    assert tree.try_link(b"/b", b"/folder/x") == 0
     assert _is(b"/folder/x", Vtype.VREG, False)
     tree.leave()
 
@@ -209,9 +200,9 @@ def opened_while_replaced() -> None:
 
 def _link_and_look(unused: u64) -> None:
     """What a name stands for is there, though another is gone."""
-    assert _try_link(b"/a", b"/c") == 0
-    assert _try_link(b"/a", b"/c") == EEXIST
-    assert _try_link(b"/folder", b"/d") == EPERM
+    assert tree.try_link(b"/a", b"/c") == 0
+    assert tree.try_link(b"/a", b"/c") == EEXIST
+    assert tree.try_link(b"/folder", b"/d") == EPERM
     assert tree.try_unlink(b"/a") == 0
     assert tree.look(C) and not tree.look(A)
     attr: Attr
@@ -230,17 +221,6 @@ def linked() -> None:
 
 
 # --- Paths ----------------------------------------------------------------------------------
-
-
-@may_block
-def _error_of(path: Slice[u8], follow: bool) -> i32:
-    """What stat() says of a path."""
-    attr: Attr
-    try:
-        calls.stat(path, attr, follow)
-        return 0
-    except Errno as e:
-        return e.code
 
 
 @may_block
@@ -268,9 +248,9 @@ def _up_with_links() -> None:
 def _go_paths(unused: u64) -> None:
     assert _is(b"/..//.././a", Vtype.VREG, False), "above the root is the root"
     assert _is(b"/folder//", Vtype.VDIR, False) and _is(b"/folder/../folder/.", Vtype.VDIR, False)
-    assert _error_of(b"/a/", False) == ENOTDIR, "it ends in a slash: only a directory can"
-    assert _error_of(b"/a//", False) == ENOTDIR and _error_of(b"/a/.", False) == ENOTDIR
-    assert _error_of(b"/c/", False) == ENOENT and _error_of(b"/c/a", False) == ENOENT
+    assert tree.try_stat(b"/a/", False) == ENOTDIR, "it ends in a slash: only a directory can"
+    assert tree.try_stat(b"/a//", False) == ENOTDIR and tree.try_stat(b"/a/.", False) == ENOTDIR
+    assert tree.try_stat(b"/c/", False) == ENOENT and tree.try_stat(b"/c/a", False) == ENOENT
     tree.leave()
 
 
@@ -282,9 +262,9 @@ def paths() -> None:
 
 def _go_links(unused: u64) -> None:
     assert _is(b"/link", Vtype.VLNK, False) and _is(b"/link", Vtype.VREG, True)
-    assert _error_of(b"/link/", False) == ENOTDIR, "with a slash it stands for its target"
+    assert tree.try_stat(b"/link/", False) == ENOTDIR, "with a slash it stands for its target"
     assert _is(b"/back/", Vtype.VDIR, False) and _is(b"/back/link", Vtype.VREG, True)
-    assert _error_of(b"/empty", True) == ENOENT and _is(b"/empty", Vtype.VLNK, False)
+    assert tree.try_stat(b"/empty", True) == ENOENT and _is(b"/empty", Vtype.VLNK, False)
     text: Array[u8, 4]
     try:
         assert calls.readlink(b"/link", text) == 1 and text[:1] == A
@@ -313,7 +293,7 @@ def _fail(unused: u64) -> None:
         vp = calls.open_file(b"/a")
         before = vp.ops
         vp.ops = ref(broken)
-        assert _error_of(b"/a", True) == EIO
+        assert tree.try_stat(b"/a", True) == EIO
         vp.ops = before
         calls.close_file(vp)
     except Errno:

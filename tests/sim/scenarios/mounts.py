@@ -3,20 +3,16 @@
 
 Covers    kernel/vfs/mount.py M1 to M4, lookup.py L1
 """
-from typing import Final
-
 from kpy import Errno, Ptr, Slice, i32, may_block, panic, throws, u8, u32, u64, unwrap
 
 from kernel.lib.errno import EBUSY, ENOENT, ENOTDIR
-from kernel.vfs import calls, lookup, mount, namecache, vnode
+from kernel.vfs import lookup, mount, namecache, vnode
 from kernel.vfs.lookup import Nlc
 from kernel.vfs.mount import Mount, MountFlag
 from kernel.vfs.namecache import Nch
-from kernel.vfs.vnode import Attr, Vtype
+from kernel.vfs.vnode import Vtype
 from tests.sim import tree, world
 from tests.sim.tree import ROOMY
-
-UNSAFE: Final = True        # addresses are compared
 
 above: Ptr[Mount] | None = None     # what is mounted on the folder
 below: Nch                          # the folder
@@ -91,11 +87,8 @@ def _unmount(unused: u64) -> None:
 
 
 def _walk_in(unused: u64) -> None:
-    """A name below the folder, which is in neither file system."""
-    try:
-        lookup.done(lookup.nlookup(b"/folder/x", Nlc.CREATE))
-    except Errno:
-        panic("the folder is there")
+    """A name that is in neither file system."""
+    assert tree.try_walk_in() == 0, "the folder is there"
     tree.leave()
 
 
@@ -156,10 +149,7 @@ def two_mount() -> None:
 
 def _go_into_folder(times: u64) -> None:
     for _ in range(times):
-        try:
-            lookup.done(lookup.nlookup(b"/folder/x", Nlc.CREATE))
-        except Errno:
-            panic("something is mounted there")
+        assert tree.try_walk_in() == 0, "something is mounted there"
     tree.stage.store(1)
     tree.leave()
 
@@ -200,10 +190,8 @@ def _unmount_and_remove(unused: u64) -> None:
 
 
 def _walk_in_or_not(unused: u64) -> None:
-    try:
-        lookup.done(lookup.nlookup(b"/folder/x", Nlc.CREATE))
-    except Errno as e:
-        assert e.code == ENOENT
+    error = tree.try_walk_in()
+    assert error == 0 or error == ENOENT
     tree.leave()
 
 
@@ -284,13 +272,9 @@ def _up_with_inner() -> None:
 
 @may_block
 def _is_there(path: Slice[u8]) -> bool:
-    attr: Attr
-    try:
-        calls.stat(path, attr, False)
-    except Errno as e:
-        assert e.code == ENOENT
-        return False
-    return True
+    error = tree.try_stat(path, False)
+    assert error == 0 or error == ENOENT
+    return error == 0
 
 
 def _rename_inner(unused: u64) -> None:

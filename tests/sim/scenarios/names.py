@@ -289,14 +289,19 @@ def stale_holds() -> None:
 def _up_and_look_for_twin() -> None:
     """A name, which there is no file for, that falls into the bucket of a."""
     tree.up()
-    bucket = namecache._hash(tree.root(), A) >> namecache.BUCKET_SHIFT
-    number: u64 = 0
+    _name_in(namecache._hash(tree.root(), A) >> namecache.BUCKET_SHIFT, twin, 0)
+
+
+def _name_in(bucket: u64, name: Slice[u8], first: u64) -> u64:
+    """Make a name in the root that falls into a bucket, of those from number `first` on; the number
+    of the next one."""
+    number = first
     while True:
-        for i in range(len(twin)):
-            twin[i] = u8(65 + (number >> (4 * i) & 15))
-        if namecache._hash(tree.root(), twin) >> namecache.BUCKET_SHIFT == bucket:
-            return
+        for i in range(len(name)):
+            name[i] = u8(65 + (number >> (4 * i) & 15))
         number += 1
+        if namecache._hash(tree.root(), name) >> namecache.BUCKET_SHIFT == bucket:
+            return number
 
 
 def _find_twins(first: u64) -> None:
@@ -350,16 +355,10 @@ def _up_and_find_twin() -> None:
 def _up_with_long_bucket() -> None:
     """Four slabs of entries are in one bucket, one after the other; that of the root is the last,
     and a slab that is free is one too many."""
-    tree.up()
-    namecache._type.nfull = kmalloc_obj.KEEP_FULL
+    _up_without_surplus()
     number: u64 = 0
     for i in range(TWINS):
-        while True:
-            for j in range(len(twins[i])):
-                twins[i][j] = u8(65 + (number >> (4 * j) & 15))
-            number += 1
-            if namecache._hash(tree.root(), twins[i]) >> namecache.BUCKET_SHIFT == 0:
-                break
+        number = _name_in(0, twins[i], number)
         assert not tree.look(twins[i])
 
 
