@@ -34,9 +34,7 @@ from toolchain.frontend.modules import Variable
 def assign(b: Body, node: ast.Assign) -> None:
     if len(node.targets) > 1:
         b.error("K0109", node, "one target at a time", help="write two assignments")
-        expr.value(b, node.value, t.POISON)
-        for part in node.targets:
-            loops._poison_targets(b, part)
+        _refused(b, node.value, *node.targets)
         return
     target = node.targets[0]
     if isinstance(target, ast.Tuple | ast.List):
@@ -48,6 +46,13 @@ def assign(b: Body, node: ast.Assign) -> None:
     store(b, target, node.value, node)
 
 
+def _refused(b: Body, value: ast.expr, *targets: ast.expr) -> None:
+    """The rest of an assignment that was reported."""
+    expr.value(b, value, t.POISON)
+    for target in targets:
+        loops.poison_targets(b, target)
+
+
 def _assign_name(b: Body, node: ast.Assign, target: ast.Name) -> None:
     var = b.frame.names.get(target.id)
     if isinstance(var, CaughtError):
@@ -56,7 +61,7 @@ def _assign_name(b: Body, node: ast.Assign, target: ast.Name) -> None:
     want = var.ty if isinstance(var, tree.Var) else None
     made = expr.value(b, node.value, want)
     if made.ty is t.POISON:
-        b.know(var or b.declare(target.id, t.POISON, target))
+        b.excuse(target.id, target)
         return
     if isinstance(var, tree.Var):
         assign_var(b, var, made, target, node.value)
@@ -202,28 +207,26 @@ def _unpack(b: Body, node: ast.Assign, target: ast.Tuple | ast.List) -> None:
     starred = next((p for p in target.elts if isinstance(p, ast.Starred)), None)
     if starred is not None:
         b.error("K0101", starred, "`*` unpacking is not kpy", help="name the items")
-        expr.value(b, node.value, t.POISON)
-        loops._poison_targets(b, target)
+        _refused(b, node.value, target)
         return
     nested = next((p for p in target.elts if isinstance(p, ast.Tuple | ast.List)), None)
     if nested is not None:
         b.error("K0341", nested, "targets cannot be nested", help="unpack one level at a time")
-        expr.value(b, node.value, t.POISON)
-        loops._poison_targets(b, target)
+        _refused(b, node.value, target)
         return
     made = expr.value(b, node.value, _unpack_types(b, node.value, target))
     if made.ty is t.POISON:
-        loops._poison_targets(b, target)
+        loops.poison_targets(b, target)
         return
     if not isinstance(made.ty, t.TupleType):
         b.error("K0341", node.value, f"`{made.ty.name}` is not a tuple",
                 help="a function gives several values with `-> tuple[A, B]`")
-        loops._poison_targets(b, target)
+        loops.poison_targets(b, target)
         return
     if len(made.ty.items) != len(target.elts):
         b.error("K0341", target, f"{len(made.ty.items)} values for {len(target.elts)} names",
                 help="name each of them; `_` takes one that is not needed")
-        loops._poison_targets(b, target)
+        loops.poison_targets(b, target)
         return
     loc = b.loc(node)
     held = b.temp(made.ty, made, loc)

@@ -171,6 +171,11 @@ class Body:
         if self.flow is not None:
             self.flow.add(fact)
 
+    def excuse(self, name: str, node: ast.AST) -> None:
+        """What was to be assigned to a name was reported: nothing more is said where it is used."""
+        found = self.frame.names.get(name)
+        self.know(found if isinstance(found, tree.Var) else self.declare(name, t.POISON, node))
+
     def fork(self) -> set[Any] | None:
         return None if self.flow is None else set(self.flow)
 

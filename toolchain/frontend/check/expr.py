@@ -674,7 +674,7 @@ def _walrus(b: Body, node: ast.NamedExpr, want: t.Type | None) -> tree.Expr:
     made = value(b, node.value, want)
     var = b.frame.names.get(name)
     if made.ty is t.POISON:
-        b.know(var if isinstance(var, tree.Var) else b.declare(name, t.POISON, node.target))
+        b.excuse(name, node.target)
         return made
     if made.ty is t.LITERAL and isinstance(var, tree.Var):
         made = b.coerce(made, var.ty, node.value)

@@ -147,7 +147,7 @@ def for_(b: Body, node: ast.For) -> None:
 def _wrong(b: Body, node: ast.For) -> None:
     """The rest of a loop over something that was reported."""
     start = b.fork()
-    _poison_targets(b, node.target)
+    poison_targets(b, node.target)
     _body(b, node.body, Target(tree.Label(), tree.Label()))
     b.flow = None if start is None else set(start)
     stmt.block(b, node.orelse)
@@ -164,11 +164,10 @@ def _target_type(b: Body, target: ast.expr) -> t.Type | None:
     return found.ty if isinstance(found, tree.Var) else None
 
 
-def _poison_targets(b: Body, target: ast.expr) -> None:
+def poison_targets(b: Body, target: ast.expr) -> None:
     for part in ast.walk(target):
         if isinstance(part, ast.Name):
-            found = b.frame.names.get(part.id)
-            b.know(found if isinstance(found, tree.Var) else b.declare(part.id, t.POISON, part))
+            b.excuse(part.id, part)
 
 
 def _bind_item(b: Body, target: ast.expr, item: tree.Expr) -> None:
@@ -182,12 +181,12 @@ def _bind_item(b: Body, target: ast.expr, item: tree.Expr) -> None:
             else:
                 b.error("K0341", target, f"`{item.ty.name}` is not a tuple",
                         help="one name takes it; enumerate() and zip() give pairs")
-                _poison_targets(b, target)
+                poison_targets(b, target)
                 return
         if len(target.elts) != len(item.items):
             b.error("K0341", target, f"{len(item.items)} values for {len(target.elts)} names",
                     help="name each of them; `_` takes one that is not needed")
-            _poison_targets(b, target)
+            poison_targets(b, target)
             return
         for part, value in zip(target.elts, item.items, strict=True):
             _bind_item(b, part, value)
@@ -574,7 +573,7 @@ def yielded(b: Body, node: ast.Yield) -> None:
     target = expansion.target
     b.targets.append(target)
     if item.ty is t.POISON:
-        _poison_targets(b, expansion.node.target)
+        poison_targets(b, expansion.node.target)
     else:
         _bind_item(b, expansion.node.target, _numbered(b, expansion.counter, item))
     body = b.out + stmt.block(b, expansion.node.body)

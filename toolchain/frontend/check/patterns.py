@@ -96,8 +96,7 @@ def _poison_names(b: Body, pattern: ast.pattern) -> None:
     """What a wrong pattern would bind is not reported again where it is used."""
     for part in ast.walk(pattern):
         if isinstance(part, ast.MatchAs) and part.name:
-            found = b.frame.names.get(part.name)
-            b.know(found if isinstance(found, tree.Var) else b.declare(part.name, t.POISON, part))
+            b.excuse(part.name, part)
 
 
 def _subject(b: Body, node: ast.expr) -> Subject | None:

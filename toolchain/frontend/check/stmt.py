@@ -335,7 +335,7 @@ def _with_items(b: Body, node: ast.With, items: list[ast.withitem]) -> list[tree
     if made is None:
         b.out = saved
         if item.optional_vars is not None:
-            loops._poison_targets(b, item.optional_vars)
+            loops.poison_targets(b, item.optional_vars)
         return _with_items(b, node, items[1:])
     manager, enter, leave, forbids = made
     enter_body = b.out
@@ -390,7 +390,7 @@ def _manager(b: Body, item: ast.withitem,
         if entered.ty is t.VOID:
             b.error("K0344", item.optional_vars, "`__enter__` gives nothing to name",
                     help=f"write `with {ast.unparse(node)}:`, or let `__enter__` return a pointer")
-            loops._poison_targets(b, item.optional_vars)
+            loops.poison_targets(b, item.optional_vars)
         else:
             assign.bind(b, item.optional_vars, entered)
         statements, b.out = b.out, saved
